@@ -1,0 +1,1 @@
+"""From a compressed PyTorch small language model to a measured artifact on a board."""

@@ -1,0 +1,1 @@
+"""Workloads, the measurement protocol and statistics."""

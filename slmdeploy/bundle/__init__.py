@@ -1,0 +1,1 @@
+"""The folder that holds an artifact with all that belongs to it."""

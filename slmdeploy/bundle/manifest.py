@@ -1,0 +1,220 @@
+"""The manifest of a bundle: what is in the folder and where it came from.
+
+``manifest.json`` is what makes a folder a bundle. It is written last, so a folder
+without one is an unfinished export. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from slmdeploy.compress.recipe import Recipe
+
+__all__ = [
+    "MANIFEST_NAME",
+    "MANIFEST_VERSION",
+    "ArtifactInfo",
+    "ByteRow",
+    "CacheInfo",
+    "FileInfo",
+    "GoldenInfo",
+    "Manifest",
+    "MemoryInfo",
+    "MethodInfo",
+    "ModelInfo",
+    "RungResult",
+    "TensorInfo",
+    "TokenizerInfo",
+    "VerificationInfo",
+]
+
+MANIFEST_NAME = "manifest.json"
+MANIFEST_VERSION = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileInfo(_Part):
+    """A file of the bundle: bytes and sha256 (hex)."""
+
+    bytes: int
+    sha256: str
+
+
+class TensorInfo(_Part):
+    """A method's input or output; ``dtype`` is numpy's name (``float32``, ``int64``)."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class MethodInfo(_Part):
+    """A method of the artifact.
+
+    Attributes:
+        delegated_ops: Operators that run inside a delegate (XNNPACK).
+        total_ops: All operators of the method, inside and outside.
+        delegates: Calls of a delegate in one run of the method.
+        outside: Operators outside the delegates, by name, with their count.
+    """
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    delegated_ops: int
+    total_ops: int
+    delegates: int
+    outside: dict[str, int] = Field(default_factory=dict)
+
+
+class ModelInfo(_Part):
+    """Where the model came from.
+
+    Attributes:
+        kind: ``decoder`` (methods ``prefill`` and ``decode``) or ``generic``
+            (any module with example inputs; method ``forward``).
+        note: What must be said of it wherever it appears (``dequantized Q4_1``).
+        parameters: Number of parameters, shared ones once.
+    """
+
+    name: str
+    source: str
+    kind: Literal["decoder", "generic"]
+    architecture: str
+    parameters: int
+    dtype: str
+    license: str | None
+    note: str | None = None
+    weights_sha256: str
+    labels: tuple[str, ...] | None = None
+
+
+class TokenizerInfo(_Part):
+    """The tokenizer in the bundle; the board never sees it."""
+
+    file: str
+    sha256: str
+    vocab_size: int
+    bos_id: int | None
+    stop_ids: tuple[int, ...]
+    chat_template: bool
+
+
+class CacheInfo(_Part):
+    """The KV cache: one pair of buffers a layer inside the artifact.
+
+    Attributes:
+        layout: Order of the dimensions, as in ``[1, context, kv_heads, head_dim]``.
+        capacity: Tokens that the buffers hold; at least the context.
+    """
+
+    layout: str
+    dtype: str
+    layers: int
+    capacity: int
+    bytes: int
+
+
+class MemoryInfo(_Part):
+    """Memory on the device, in bytes.
+
+    Attributes:
+        planned: The memory plan of the largest method, cache included.
+        predicted_peak: An estimate of the peak resident set of the runner.
+        method: How ``predicted_peak`` was estimated.
+    """
+
+    planned: int
+    predicted_peak: int
+    method: str
+
+
+class ByteRow(_Part):
+    """A line of the table that says where the artifact's bytes are."""
+
+    component: str
+    bytes: int
+
+
+class ArtifactInfo(_Part):
+    """The runtime's file."""
+
+    file: str
+    bytes: int
+    sha256: str
+    runtime: str
+    kernels: str | None
+    methods: dict[str, MethodInfo]
+    bytes_by_component: tuple[ByteRow, ...]
+    bytes_in_delegates: int
+
+
+class GoldenInfo(_Part):
+    """Golden vectors: an ``.npz`` without pickles.
+
+    For a decoder: ``prompt`` int64 [P], ``continuation`` int64 [T], and a
+    ``logits.<rung>`` float32 [T + 1, V] for each rung that was kept: the row after
+    the prompt, then one after each token of the continuation. For a generic model:
+    ``input.<i>`` and ``output.<rung>.<i>``.
+    """
+
+    file: str
+    rungs: tuple[str, ...]
+
+
+class RungResult(_Part):
+    """What a rung of the parity ladder gave against the one before it.
+
+    Attributes:
+        status: ``pass``, ``fail``, ``report`` (compared, not judged) or ``absent``.
+        reason: Why it is absent, or what failed.
+        metrics: ``max_abs_error``, ``snr_db``, ``cosine``, ``kl``, ``top1_agreement``,
+            ``greedy_match_length``; ``None`` where it could not be had.
+    """
+
+    name: str
+    against: str | None
+    status: Literal["pass", "fail", "report", "absent"]
+    reason: str | None = None
+    metrics: dict[str, float | None] = Field(default_factory=dict)
+    thresholds: dict[str, float] = Field(default_factory=dict)
+
+
+class VerificationInfo(_Part):
+    """The ladder as far as it went when the bundle was made."""
+
+    rungs: tuple[RungResult, ...]
+
+
+class Manifest(_Part):
+    """All of ``manifest.json``; see the classes above for its parts.
+
+    Attributes:
+        context: Tokens (prompt and answer together) that a run may hold; decoder only.
+        prefill_chunk: Tokens that one call of ``prefill`` takes; decoder only.
+        logits: Rows that ``prefill`` gives back: ``last`` or ``all``; decoder only.
+        provenance: Versions of what made the bundle, and hashes that name the inputs.
+    """
+
+    version: Literal[1] = 1
+    name: str
+    created: str
+    model: ModelInfo
+    recipe: Recipe
+    target: str
+    artifact: ArtifactInfo
+    context: int | None = None
+    prefill_chunk: int | None = None
+    logits: Literal["last", "all"] | None = None
+    cache: CacheInfo | None = None
+    memory: MemoryInfo
+    tokenizer: TokenizerInfo | None
+    tokenizer_reason: str | None = None
+    golden: GoldenInfo | None
+    verification: VerificationInfo | None = None
+    files: dict[str, FileInfo]
+    provenance: dict[str, Any]

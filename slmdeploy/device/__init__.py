@@ -1,0 +1,1 @@
+"""The lab's inventory, and what is done to a board."""

@@ -1,0 +1,1 @@
+"""One exporter a file; each gives an artifact."""

@@ -1,0 +1,1 @@
+"""What comes in: checkpoints, tokenizers and the export-friendly decoder."""

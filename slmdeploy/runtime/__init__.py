@@ -1,0 +1,1 @@
+"""What runs on the board, and what drives it from the host."""

@@ -1,0 +1,1 @@
+"""Target profiles: schema, loading, checks."""
