@@ -1,0 +1,279 @@
+"""The program as a tuple of steps; the only place that knows all rooms.
+
+DRAFT: the signatures that ``cli/`` calls. Each function is one step and the Python
+API at once. Steps that work on several targets or devices give one ``Attempt`` each,
+so that one device that is away does not hide what the others did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from slmdeploy.errors import SlmdeployError
+from slmdeploy.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from slmdeploy.bundle.manifest import Manifest, RungResult
+    from slmdeploy.runtime.protocol import Sampling
+
+__all__ = [
+    "Attempt",
+    "Fetched",
+    "Generated",
+    "GenerationEnd",
+    "Pushed",
+    "ReportFormat",
+    "Verified",
+    "bench",
+    "export",
+    "fetch",
+    "generate",
+    "inspect",
+    "push",
+    "report",
+    "run",
+    "runs",
+    "verify",
+]
+
+T = TypeVar("T")
+ReportFormat = Literal["table", "md", "json", "csv"]
+
+
+@dataclass(frozen=True)
+class Attempt(Generic[T]):
+    """What a step gave for one target or device: a value, or why there is none.
+
+    Attributes:
+        subject: Name of the target or device.
+        value: What it gave; ``None`` when it failed or was not reached.
+        error: Why not.
+    """
+
+    subject: str
+    value: T | None
+    error: SlmdeployError | None = None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A bundle, or with ``dry_run`` the plan of one (``manifest`` is ``None`` then).
+
+    Attributes:
+        bundle: The folder.
+        reused: Steps that were kept from an earlier, interrupted export.
+        peak_rss_bytes: Largest resident set of the export itself.
+        wall_ns: How long it took.
+    """
+
+    bundle: Path
+    manifest: Manifest | None
+    recipe: str
+    reused: tuple[str, ...] = ()
+    peak_rss_bytes: int | None = None
+    wall_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A model that was fetched, or was there already.
+
+    Attributes:
+        note: What must be said of it (``dequantized Q4_1``).
+    """
+
+    name: str
+    path: Path
+    bytes: int
+    already_there: bool
+    license: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The ladder as far as it was climbed; ``broken`` names the first rung that failed."""
+
+    bundle: Path
+    rungs: tuple[RungResult, ...]
+    broken: str | None
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What went to a device, or with ``dry_run`` would go."""
+
+    device: str
+    bundle_dir: str
+    sent_bytes: int
+    skipped_bytes: int
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A piece of text (whole UTF-8 characters); ``token_id`` is ``None`` at the flush."""
+
+    text: str
+    index: int
+    token_id: int | None
+    t_ns: int | None
+
+
+@dataclass(frozen=True)
+class GenerationEnd:
+    """The last event of a generation.
+
+    Attributes:
+        reason: ``stop``, ``length`` or ``context``.
+        ttft_ns: From the start of prefill to the first token.
+    """
+
+    reason: str
+    prompt_tokens: int
+    generated_tokens: int
+    ttft_ns: int | None
+    decode_tokens_per_s: float | None
+
+
+def inspect(
+    model: str,
+    *,
+    fetch: bool = False,
+    targets_dirs: Sequence[Path] = (),
+    progress: Progress = silent,
+) -> Any:
+    """Read a model and say what it is and where it would fit; see ``model/inspect.py``."""
+    raise NotImplementedError
+
+
+def fetch(model: str, *, dry_run: bool = False, progress: Progress = silent) -> Fetched:
+    """Download ``demo`` or a hub id; the only step that uses the network."""
+    raise NotImplementedError
+
+
+def export(
+    model: str,
+    targets: Sequence[str],
+    *,
+    recipe: str | None = None,
+    context: int | None = None,
+    output: Path | None = None,
+    verify: bool = True,
+    fetch: bool = False,
+    targets_dirs: Sequence[Path] = (),
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> tuple[Attempt[Exported], ...]:
+    """Compress and export a model for each target; a bundle each under ``output``.
+
+    Args:
+        recipe: Name or file; ``None`` for each target's own.
+        context: Tokens in the cache; ``None`` for the target's own.
+        output: Folder of bundles; ``None`` for ``./bundles``.
+        verify: Climb the ladder to the host's rung.
+        fetch: Download the model if it is not here.
+    """
+    raise NotImplementedError
+
+
+def verify(
+    bundle: Path, *, devices: Sequence[str] = (), progress: Progress = silent
+) -> tuple[Attempt[Verified], ...]:
+    """Climb the ladder of a bundle; to the host (subject ``host``), then each device."""
+    raise NotImplementedError
+
+
+def push(
+    bundle: Path,
+    *,
+    devices: Sequence[str],
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> tuple[Attempt[Pushed], ...]:
+    """Bring a bundle and its runner to devices (selectors, as ``--device`` takes them)."""
+    raise NotImplementedError
+
+
+def generate(
+    bundle: Path,
+    prompt: str,
+    *,
+    device: str = "local",
+    max_new: int = 128,
+    sampling: Sampling | None = None,
+    system: str | None = None,
+    raw: bool = False,
+    threads: int | None = None,
+    progress: Progress = silent,
+) -> Iterator[Generated | GenerationEnd]:
+    """Answer a prompt on a device, piece by piece; the last event is a ``GenerationEnd``.
+
+    Args:
+        system: A system message, where the chat template takes one.
+        raw: Continue the text as it stands, without a chat template.
+    """
+    raise NotImplementedError
+
+
+def bench(
+    bundle: Path,
+    *,
+    devices: Sequence[str],
+    prompt: int | None = None,
+    generate: int | None = None,
+    runs: int | None = None,
+    threads: int | None = None,
+    store: str | None = None,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> tuple[Attempt[Any], ...]:
+    """Measure a bundle on devices; the value is the stored record.
+
+    Args:
+        prompt: Prompt tokens; ``None`` for the workload's own.
+        generate: Tokens to generate, end of text ignored.
+        runs: Processes after the warm-up.
+        store: Path or URL of the store; ``None`` for the project's.
+    """
+    raise NotImplementedError
+
+
+def runs(*, store: str | None = None) -> tuple[Any, ...]:
+    """The records of the store, newest first."""
+    raise NotImplementedError
+
+
+def report(
+    selected: Sequence[str] = (),
+    *,
+    format: ReportFormat = "table",  # noqa: A002
+    store: str | None = None,
+) -> str:
+    """Print records (all where none is named) in one of the formats."""
+    raise NotImplementedError
+
+
+def run(
+    model: str,
+    targets: Sequence[str],
+    *,
+    devices: Sequence[str] = ("local",),
+    recipe: str | None = None,
+    context: int | None = None,
+    output: Path | None = None,
+    verify: bool = True,
+    fetch: bool = False,
+    targets_dirs: Sequence[Path] = (),
+    store: str | None = None,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> tuple[Attempt[Any], ...]:
+    """All of it: export, verify, push and bench; a record for each target and device.
+
+    The subject of an attempt is ``<target> on <device>``.
+    """
+    raise NotImplementedError
