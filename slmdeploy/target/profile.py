@@ -1,0 +1,147 @@
+"""A target profile: a kind of device, its runtime and its recipe.
+
+A profile is made of the recipe's and the exporter's own option types, so that what a
+TOML file may say is what those take. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from slmdeploy.compress.recipe import BUILTIN_RECIPES, Recipe
+from slmdeploy.errors import RecipeError
+from slmdeploy.export.options import ExecutorchOptions
+from slmdeploy.target.recipes import refusal
+from slmdeploy.target.units import BYTES_PATTERN, parse_bytes
+
+__all__ = ["Arch", "Limits", "Runtime", "TargetProfile", "with_recipe"]
+
+Arch = Literal["host", "x86_64", "aarch64"]
+Runtime = Literal["executorch"]
+
+ByteCount = Annotated[
+    int,
+    BeforeValidator(parse_bytes),
+    Field(gt=0),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": BYTES_PATTERN}]}
+    ),
+]
+
+
+class _ByName:
+    """Lets a recipe be given by the name of a built-in one."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_named_recipe, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(BUILTIN_RECIPES)}, handler(schema)]}
+
+
+def _named_recipe(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value not in BUILTIN_RECIPES:
+        raise ValueError(
+            f"there is no built-in recipe {value!r}; known: {', '.join(BUILTIN_RECIPES)}"
+        )
+    return BUILTIN_RECIPES[value]
+
+
+class Limits(BaseModel):
+    """What the device has, in bytes; ``None`` where it differs from one to the next.
+
+    Attributes:
+        ram_bytes: Memory of the board.
+        disk_bytes: Room for bundles.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ram_bytes: ByteCount | None = Field(
+        default=None, description="Memory of the board, as 8589934592 or '8 GiB'."
+    )
+    disk_bytes: ByteCount | None = Field(
+        default=None, description="Room for bundles on the board, as '16 GB'."
+    )
+
+
+class TargetProfile(BaseModel):
+    """A kind of device with a runtime and a recipe.
+
+    Attributes:
+        name: As the file without ``.toml``; given with ``--target``.
+        board: Key of the kind of board, as in ``devices.toml``.
+        arch: ``host`` for the architecture of this computer.
+        glibc: Oldest C library that the runner must start on; ``None`` for this
+            computer's.
+        threads: Worker threads of the runner; ``None`` for the runner's own choice.
+        notes: What whoever uses it must know; printed by ``targets show``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]*$",
+        description="As the file without .toml; may be left out.",
+    )
+    description: str = Field(default="", description="One line for people.")
+    board: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]*$",
+        description="Key of the kind of board, as devices.toml has it: 'rpi5'.",
+    )
+    runtime: Runtime = Field(description="What runs the artifact on the device.")
+    recipe: Annotated[Recipe, _ByName()] = Field(
+        description="Name of a built-in recipe, or a recipe as a table."
+    )
+    export: ExecutorchOptions = Field(
+        default=ExecutorchOptions(), description="Options of the runtime's exporter."
+    )
+    arch: Arch = Field(description="Architecture; 'host' is this computer's.")
+    glibc: str | None = Field(
+        default=None,
+        pattern=r"^2\.[0-9]+$",
+        description="Oldest C library that the runner must start on: '2.31'.",
+    )
+    limits: Limits = Field(default=Limits(), description="What the device has.")
+    threads: int | None = Field(default=None, ge=1, le=1024, description="Worker threads.")
+    notes: tuple[str, ...] = Field(default=(), description="What a user of it must know.")
+
+    @model_validator(mode="after")
+    def _runtime_runs_recipe(self) -> TargetProfile:
+        reason = refusal(self.runtime, self.recipe)
+        if reason is not None:
+            raise ValueError(reason)
+        return self
+
+
+def with_recipe(profile: TargetProfile, recipe: Recipe) -> TargetProfile:
+    """The same target with another recipe, as ``--recipe`` asks.
+
+    Raises:
+        RecipeError: The target's runtime cannot run it.
+    """
+    reason = refusal(profile.runtime, recipe)
+    if reason is not None:
+        raise RecipeError(
+            f"Target {profile.name!r} cannot run recipe {recipe.name!r}: {reason}.",
+            hint="Run: slmdeploy targets show " + profile.name,
+        )
+    return profile.model_copy(update={"recipe": recipe})
