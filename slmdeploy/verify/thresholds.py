@@ -1,0 +1,80 @@
+"""The one table of limits: by kind of rung and by precision of the recipe.
+
+A rung is held against the last present one before it. Three rules make the table:
+
+* In fp32 nothing but the order of additions differs, so the limit is an absolute
+  one on logits: 1e-4 between implementations, 1e-5 between the same artifact on two
+  machines.
+* Across compression (kind ``compressed``) the function changes on purpose. How far
+  it moved is reported; there is no limit, and only degenerate output fails.
+* Quantized artifacts are held against the compressed eager model. Dynamic
+  quantization rounds activations while running, so a difference in the last bit of
+  a sum becomes a step of the quantizer, and a deep network carries it on: an
+  absolute limit would say nothing. On random weights, where no logit stands out,
+  correct artifacts of 30 layers gave 18 to 20 dB at 4 bits, and shallow ones 40 dB
+  at 8 bits; miscompiled ones gave 0 dB and less, most below -80. The limits stand
+  between, nearer to the first. ``top1_agreement`` is looser, since near-ties of the
+  reference flip for free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+__all__ = ["RUNG_KINDS", "THRESHOLDS", "Limits", "Precision", "RungKind", "limits_for"]
+
+Precision = Literal["fp32", "fp16", "int8", "int4"]
+RungKind = Literal["source", "decoder", "compressed", "exported", "artifact", "device"]
+
+RUNG_KINDS: tuple[RungKind, ...] = (
+    "source",
+    "decoder",
+    "compressed",
+    "exported",
+    "artifact",
+    "device",
+)
+"""The order of the ladder."""
+
+Limits = Mapping[str, float]
+"""The worst value that passes, by the comparator's name."""
+
+_ABSOLUTE: Limits = {"max_abs_error": 1e-4}
+_SAME_ARTIFACT: Limits = {"max_abs_error": 1e-5}
+_FP16: Limits = {"snr_db": 40.0, "top1_agreement": 0.9}
+_INT8: Limits = {"snr_db": 25.0, "top1_agreement": 0.85}
+_INT4: Limits = {"snr_db": 14.0, "top1_agreement": 0.75}
+_NONE: Limits = {}
+
+THRESHOLDS: Mapping[RungKind, Mapping[Precision, Limits]] = {
+    "source": {"fp32": _NONE, "fp16": _NONE, "int8": _NONE, "int4": _NONE},
+    # Both sides are float32, whatever the recipe will do later.
+    "decoder": {"fp32": _ABSOLUTE, "fp16": _ABSOLUTE, "int8": _ABSOLUTE, "int4": _ABSOLUTE},
+    "compressed": {"fp32": _ABSOLUTE, "fp16": _NONE, "int8": _NONE, "int4": _NONE},
+    "exported": {"fp32": _ABSOLUTE, "fp16": _FP16, "int8": _INT8, "int4": _INT4},
+    "artifact": {"fp32": _ABSOLUTE, "fp16": _FP16, "int8": _INT8, "int4": _INT4},
+    # Another instruction set adds in another order, which quantizers amplify as above.
+    "device": {"fp32": _SAME_ARTIFACT, "fp16": _FP16, "int8": _INT8, "int4": _INT4},
+}
+
+
+def limits_for(kind: RungKind, against: RungKind, precision: Precision) -> Limits:
+    """Limits of a rung held against an earlier one; empty for "report only".
+
+    Where the compressed eager model is gone, an artifact is held against a rung
+    from before compression: the step then contains the compression, and a quantized
+    artifact cannot be judged by it.
+
+    Args:
+        kind: The rung.
+        against: The rung that it is compared with.
+        precision: ``Recipe.precision``.
+    """
+    place, before = RUNG_KINDS.index(kind), RUNG_KINDS.index(against)
+    if before < RUNG_KINDS.index("compressed") <= place:
+        return THRESHOLDS["compressed"][precision]
+    # A device may be held against more than the artifact's own host run.
+    if kind == "device" and against != "artifact":
+        return THRESHOLDS["artifact"][precision]
+    return THRESHOLDS[kind][precision]
