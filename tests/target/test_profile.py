@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from slmdeploy.compress.recipe import BUILTIN_RECIPES, LinearSpec, Recipe
+from slmdeploy.errors import RecipeError
+from slmdeploy.target.load import load_target
+from slmdeploy.target.profile import with_recipe
+
+ODD = Recipe(name="odd", head=LinearSpec(scheme="8da4w", group_size=16))
+
+
+def test_another_recipe_leaves_the_target_as_it_was():
+    before = load_target("rpi5-executorch")
+    after = with_recipe(before, BUILTIN_RECIPES["none"])
+    assert after.recipe.name == "none"
+    assert before.recipe.name != "none"
+    assert after.board == before.board
+
+
+def test_a_recipe_that_the_runtime_cannot_run_is_refused():
+    with pytest.raises(RecipeError) as caught:
+        with_recipe(load_target("rpi5-executorch"), ODD)
+    assert "'rpi5-executorch' cannot run recipe 'odd'" in str(caught.value)
+    assert "(head)" in str(caught.value)
+
+
+@pytest.mark.parametrize("recipe", BUILTIN_RECIPES.values(), ids=lambda r: r.name)
+def test_every_built_in_recipe_runs_on_executorch(recipe):
+    assert with_recipe(load_target("local-executorch"), recipe).recipe == recipe
+
+
+def test_a_profile_cannot_be_changed_in_place():
+    with pytest.raises(ValidationError):
+        load_target("rpi5-executorch").threads = 1
