@@ -10,22 +10,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from slmdeploy.errors import SlmdeployError
 from slmdeploy.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from slmdeploy.bundle.manifest import Manifest, RungResult
     from slmdeploy.runtime.protocol import Sampling
+    from slmdeploy.target.fit import FitFinding
 
 __all__ = [
     "Attempt",
+    "ComponentRow",
+    "Exported",
     "Fetched",
     "Generated",
     "GenerationEnd",
+    "Inspection",
+    "Measured",
     "Pushed",
     "ReportFormat",
+    "RunRow",
+    "TargetFit",
     "Verified",
     "bench",
     "export",
@@ -33,6 +42,7 @@ __all__ = [
     "generate",
     "inspect",
     "push",
+    "record",
     "report",
     "run",
     "runs",
@@ -78,6 +88,60 @@ class Exported:
 
 
 @dataclass(frozen=True)
+class ComponentRow:
+    """Parameters and bytes of one part of a model, as stored."""
+
+    name: str
+    parameters: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class TargetFit:
+    """Whether a model would fit a target with the target's own recipe.
+
+    Attributes:
+        predicted_bytes: Estimate of the artifact's size.
+        findings: Each known limit against it.
+    """
+
+    target: str
+    recipe: str
+    predicted_bytes: int | None
+    findings: tuple[FitFinding, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a model is.
+
+    Attributes:
+        compression: What compression is already in it; ``None`` for none.
+        vocabulary_share: Share of the parameters that embedding and head take, 0 to 1.
+        tokenizer_reason: Why there is none, or what is wrong with it.
+        note: What must be said of it (``dequantized Q4_1``).
+    """
+
+    name: str
+    source: str
+    kind: str
+    architecture: str
+    parameters: int
+    bytes: int
+    dtypes: tuple[str, ...]
+    components: tuple[ComponentRow, ...]
+    compression: str | None
+    context: int | None
+    vocabulary_size: int | None
+    vocabulary_share: float | None
+    tokenizer: str | None
+    tokenizer_reason: str | None
+    license: str | None
+    note: str | None
+    fits: tuple[TargetFit, ...]
+
+
+@dataclass(frozen=True)
 class Fetched:
     """A model that was fetched, or was there already.
 
@@ -114,6 +178,27 @@ class Pushed:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """A stored measurement: ``run`` is what ``report`` and ``runs show`` take."""
+
+    run: str
+    record: BaseModel
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A line of ``runs list``; ``reason`` says why a run is not ``ok``."""
+
+    run: str
+    created: str
+    bundle: str
+    target: str
+    device: str
+    status: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Generated:
     """A piece of text (whole UTF-8 characters); ``token_id`` is ``None`` at the flush."""
 
@@ -145,8 +230,8 @@ def inspect(
     fetch: bool = False,
     targets_dirs: Sequence[Path] = (),
     progress: Progress = silent,
-) -> Any:
-    """Read a model and say what it is and where it would fit; see ``model/inspect.py``."""
+) -> Inspection:
+    """Read a model and say what it is and which targets it would fit."""
     raise NotImplementedError
 
 
@@ -230,7 +315,7 @@ def bench(
     store: str | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
-) -> tuple[Attempt[Any], ...]:
+) -> tuple[Attempt[Measured], ...]:
     """Measure a bundle on devices; the value is the stored record.
 
     Args:
@@ -242,8 +327,13 @@ def bench(
     raise NotImplementedError
 
 
-def runs(*, store: str | None = None) -> tuple[Any, ...]:
-    """The records of the store, newest first."""
+def runs(*, store: str | None = None) -> tuple[RunRow, ...]:
+    """The records of the store, newest first, failed ones too."""
+    raise NotImplementedError
+
+
+def record(run: str, *, store: str | None = None) -> BaseModel:
+    """One record of the store, with all its samples."""
     raise NotImplementedError
 
 
@@ -271,7 +361,7 @@ def run(
     store: str | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
-) -> tuple[Attempt[Any], ...]:
+) -> tuple[Attempt[Measured], ...]:
     """All of it: export, verify, push and bench; a record for each target and device.
 
     The subject of an attempt is ``<target> on <device>``.
