@@ -114,8 +114,9 @@ class Layer(nn.Module):
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """Hidden states after the attention's output and the feed-forward part."""
         x = x + self.o(attended)
-        gate, up = self.gate_up(self.mlp_norm(x)).split(self.config.intermediate_size, dim=-1)
-        return x + self.down(functional.silu(gate) * up)
+        # Slices, because delegates take them and not a split.
+        both, size = self.gate_up(self.mlp_norm(x)), self.config.intermediate_size
+        return x + self.down(functional.silu(both[:, :size]) * both[:, size:])
 
 
 class FirstStage(nn.Module):

@@ -1,0 +1,120 @@
+"""Embedding tables of 2 to 8 bits, read through ExecuTorch's own operators.
+
+The operators ``quantized_decomposed::embedding_{2bit,4bit,byte}`` gather rows of a packed
+table and scale them, so a table is never expanded. Widths between are stored in the
+next larger container: 3 bits in 4, 5 to 7 bits in 8.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from slmdeploy.compress.recipe import EmbeddingSpec
+from slmdeploy.errors import RecipeError
+
+__all__ = ["HalfEmbedding", "QuantizedEmbedding", "compress_embedding", "pack", "symmetric"]
+
+
+def symmetric(weight: Tensor, bits: int, group_size: int) -> tuple[Tensor, Tensor]:
+    """Quantize rows to symmetric integers, rounding to nearest.
+
+    Args:
+        weight: float32 [rows, columns].
+        bits: 2 to 8; values lie in [-2^(bits-1), 2^(bits-1) - 1].
+        group_size: Columns that share a scale; divides the columns.
+
+    Returns:
+        int8 [rows, columns] and float32 scales [rows, columns / group_size].
+    """
+    top = 2 ** (bits - 1) - 1
+    grouped = weight.reshape(weight.shape[0], -1, group_size)
+    # At two bits the positive side has one value only; the negative one sets the scale.
+    reach = grouped.abs().amax(dim=-1, keepdim=True) / (top if bits > 2 else 2)
+    scales = reach.clamp(min=torch.finfo(torch.float32).tiny)
+    values = (grouped / scales).round().clamp(-top - 1, top)
+    return values.reshape(weight.shape).to(torch.int8), scales.squeeze(-1)
+
+
+def pack(values: Tensor, container: int) -> Tensor:
+    """Pack integers in bytes as ExecuTorch's embedding operators read them.
+
+    Args:
+        values: int8 [rows, columns], each within ``container`` bits.
+        container: 2, 4 or 8. With 4, the first of two neighbours is in the high half;
+            with 2, the first of four is in the lowest two bits.
+
+    Returns:
+        int8 [rows, columns] for 8, else uint8 [rows, columns * container / 8].
+    """
+    if container == 8:
+        return values
+    per_byte = 8 // container
+    shifted = (values.to(torch.int16) + 2 ** (container - 1)).reshape(len(values), -1, per_byte)
+    places = [4, 0] if container == 4 else [0, 2, 4, 6]
+    powers = torch.tensor([2**place for place in places], dtype=torch.int16)
+    return (shifted * powers).sum(dim=-1).to(torch.uint8)
+
+
+class QuantizedEmbedding(nn.Module):
+    """A packed table with scales.
+
+    Args:
+        weight: float32 [rows, columns].
+        spec: Bits and group size.
+
+    Raises:
+        RecipeError: The group size does not divide the columns.
+    """
+
+    table: Tensor
+    scales: Tensor
+
+    def __init__(self, weight: Tensor, spec: EmbeddingSpec) -> None:
+        super().__init__()
+        group = spec.group_size or weight.shape[1]
+        if weight.shape[1] % group or weight.shape[1] % 4:
+            raise RecipeError(
+                f"Embedding rows of {weight.shape[1]} values do not divide into groups of {group}.",
+                hint="Choose a group_size that divides the hidden size.",
+            )
+        self.container = next(size for size in (2, 4, 8) if size >= spec.bits)
+        values, scales = symmetric(weight, spec.bits, group)
+        self.register_buffer("table", pack(values, self.container))
+        self.register_buffer("scales", scales)
+        # Registers the operators and their meaning in torch.
+        import executorch.exir.passes._quant_patterns_and_replacements  # noqa: F401
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Rows of ``tokens`` (int64, any shape), float32 [..., columns]."""
+        operators = torch.ops.quantized_decomposed
+        gather = {
+            2: operators.embedding_2bit,
+            4: operators.embedding_4bit,
+            8: operators.embedding_byte,
+        }[self.container]
+        half = 2 ** (self.container - 1)
+        rows: Tensor = gather(self.table, self.scales, None, -half, half - 1, tokens)
+        return rows
+
+
+class HalfEmbedding(nn.Module):
+    """A float16 table whose rows are widened as they are read."""
+
+    table: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("table", weight.to(torch.float16))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Rows of ``tokens``, float32."""
+        return nn.functional.embedding(tokens, self.table).to(torch.float32)
+
+
+def compress_embedding(embedding: nn.Module, spec: EmbeddingSpec) -> nn.Module:
+    """A module that does what ``embedding`` does, on a table as ``spec`` says."""
+    if spec.bits == 32:
+        return embedding
+    weight = embedding.get_parameter("weight").detach()
+    return HalfEmbedding(weight) if spec.bits == 16 else QuantizedEmbedding(weight, spec)
