@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 import slmdeploy
 from slmdeploy.errors import ProfileError, UnknownNameError
-from slmdeploy.places import project_root
+from slmdeploy.places import find_project
 from slmdeploy.target.faults import unknown_key, wrong_value
 from slmdeploy.target.profile import TargetProfile
 
@@ -68,7 +68,7 @@ def search_dirs(dirs: Sequence[Path] = ()) -> tuple[Path, ...]:
         if not given.is_dir():
             raise ProfileError(f"There is no folder {str(given)!r} of targets.")
     shipped = shipped_dir().resolve()
-    own = [path.resolve() for path in (*dirs, project_root() / "targets")]
+    own = [path.resolve() for path in (*dirs, find_project().targets_dir)]
     return tuple(dict.fromkeys([*(path for path in own if path != shipped), shipped]))
 
 

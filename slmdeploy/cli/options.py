@@ -1,0 +1,110 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from slmdeploy.cli.console import Console
+
+__all__ = [
+    "bundle_argument",
+    "common",
+    "device_option",
+    "dry_run_option",
+    "existing_folder",
+    "fetch_option",
+    "model_argument",
+    "store_option",
+    "target_option",
+    "targets_dir_option",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def common(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json``, ``-q`` and ``-v``; the command gets them as ``console``."""
+
+    @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+    @click.option("-q", "--quiet", is_flag=True, help="No remarks and no progress.")
+    @click.option("-v", "--verbose", is_flag=True, help="More detail; a traceback of a bug.")
+    @functools.wraps(body)
+    def wrapped(*, as_json: bool, quiet: bool, verbose: bool, **given: Any) -> Any:
+        return body(console=Console(json=as_json, quiet=quiet, verbose=verbose), **given)
+
+    return wrapped
+
+
+def _targets(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    del parameter
+    from slmdeploy.target.load import list_targets
+
+    entries = list_targets(ctx.params.get("targets_dirs") or ())
+    return [CompletionItem(e.name) for e in entries if e.name.startswith(incomplete)]
+
+
+def _devices(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    del ctx, parameter
+    from slmdeploy.device.inventory import load_inventory
+
+    names = [*load_inventory().devices, "all"]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+existing_folder = click.Path(exists=True, file_okay=False, path_type=Path)
+
+model_argument = click.argument("model")
+bundle_argument = click.argument("bundle", type=existing_folder)
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Say what would be done, and do nothing."
+)
+fetch_option = click.option("--fetch", is_flag=True, help="Download the model if it is not here.")
+store_option = click.option(
+    "--store", metavar="PATH|URL", help="Where the records are; by default the project's."
+)
+targets_dir_option = click.option(
+    "--targets-dir",
+    "targets_dirs",
+    type=existing_folder,
+    multiple=True,
+    help="A folder of target profiles, looked at before ./targets; repeatable.",
+)
+target_option = click.option(
+    "--target",
+    "targets",
+    metavar="T",
+    multiple=True,
+    required=True,
+    shell_complete=_targets,
+    help="Name or file of a target; repeatable.",
+)
+
+
+def device_option(*, default: str | None = None, required: bool = False) -> Callable[[F], F]:
+    """``--device``, repeatable: a name, ``label=value`` or ``all``.
+
+    Args:
+        default: The device when none is named.
+        required: Whether one must be named.
+    """
+    return click.option(
+        "--device",
+        "devices",
+        metavar="D",
+        multiple=True,
+        required=required,
+        default=None if default is None else (default,),
+        shell_complete=_devices,
+        help="A device, label=value or all; repeatable."
+        + (f" By default {default}." if default else ""),
+    )
