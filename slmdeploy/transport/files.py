@@ -11,6 +11,8 @@ from pathlib import Path
 
 __all__ = ["link_or_copy", "part_name", "placed"]
 
+LINKED_FROM_BYTES = 1 << 20
+
 
 def part_name(destination: str) -> str:
     """A name beside the destination that no other transfer uses."""
@@ -38,11 +40,13 @@ def placed(destination: Path) -> Iterator[Path]:
 
 
 def link_or_copy(source: Path, destination: Path, mode: int) -> None:
-    """Hard-link a file if its permissions may stay as they are, else copy it.
+    """Hard-link a large file if its permissions may stay as they are, else copy it.
 
-    A link shares its permissions with the source, which must not change.
+    A link shares its permissions and its content with the source: so small files,
+    which people edit in place, are copied.
     """
-    if source.stat().st_mode & 0o7777 == mode:
+    status = source.stat()
+    if status.st_mode & 0o7777 == mode and status.st_size >= LINKED_FROM_BYTES:
         try:
             os.link(source, destination)
         except OSError:  # another file system, or one without links
