@@ -18,11 +18,15 @@ __all__ = [
     "device_option",
     "dry_run_option",
     "existing_folder",
+    "export_options",
     "fetch_option",
     "model_argument",
+    "one_device_option",
     "store_option",
     "target_option",
     "targets_dir_option",
+    "threads_option",
+    "workload_options",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -59,6 +63,17 @@ def _devices(
 
     names = [*load_inventory().devices, "all"]
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _recipes(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    del ctx, parameter
+    from slmdeploy.compress.recipe import recipe_names
+
+    if "/" in incomplete or incomplete.startswith("."):
+        return [CompletionItem(incomplete, type="file")]
+    return [CompletionItem(name) for name in recipe_names() if name.startswith(incomplete)]
 
 
 existing_folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -108,3 +123,55 @@ def device_option(*, default: str | None = None, required: bool = False) -> Call
         help="A device, label=value or all; repeatable."
         + (f" By default {default}." if default else ""),
     )
+
+
+one_device_option = click.option(
+    "--device",
+    "device",
+    metavar="D",
+    default="local",
+    shell_complete=_devices,
+    help="A device; by default local.",
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, 1024), help="By default the target's."
+)
+
+
+def export_options(body: F) -> F:
+    """What ``export`` and ``run`` may change of a target, and where the bundle goes."""
+    for option in (
+        click.option("--no-verify", is_flag=True, help="Do not climb the parity ladder."),
+        click.option(
+            "--output",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder of the bundles; by default ./bundles.",
+        ),
+        click.option(
+            "--context",
+            metavar="N",
+            type=click.IntRange(min=16),
+            help="Tokens of prompt and answer that the cache holds.",
+        ),
+        click.option(
+            "--recipe",
+            metavar="NAME|FILE",
+            shell_complete=_recipes,
+            help="Instead of the target's own.",
+        ),
+    ):
+        body = option(body)
+    return body
+
+
+def workload_options(body: F) -> F:
+    """What ``bench`` may change of the workload."""
+    count = click.IntRange(min=1)
+    for option in (
+        threads_option,
+        click.option("--runs", metavar="N", type=count, help="Processes after the warm-up."),
+        click.option("--generate", metavar="N", type=count, help="Tokens to generate."),
+        click.option("--prompt", metavar="N", type=count, help="Tokens of the prompt."),
+    ):
+        body = option(body)
+    return body

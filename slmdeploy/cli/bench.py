@@ -1,0 +1,63 @@
+"""``slmdeploy bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slmdeploy.cli.console import Console
+from slmdeploy.cli.measured import finish_measured
+from slmdeploy.cli.options import (
+    bundle_argument,
+    common,
+    device_option,
+    dry_run_option,
+    store_option,
+    workload_options,
+)
+
+__all__ = ["command"]
+
+
+@click.command("bench")
+@bundle_argument
+@device_option(default="local")
+@workload_options
+@store_option
+@dry_run_option
+@common
+def command(
+    *,
+    console: Console,
+    bundle: Path,
+    devices: tuple[str, ...],
+    prompt: int | None,
+    generate: int | None,
+    runs: int | None,
+    threads: int | None,
+    store: str | None,
+    dry_run: bool,
+) -> int:
+    """Measure BUNDLE on each device and keep every sample.
+
+    One process warms up, then each run is a process of its own over fixed tokens; the end
+    of the text is ignored. A failed run is kept with its reason.
+    """
+    from slmdeploy import pipeline
+
+    with console.progress() as progress:
+        attempts = pipeline.bench(
+            bundle,
+            devices=devices,
+            prompt=prompt,
+            generate=generate,
+            runs=runs,
+            threads=threads,
+            store=store,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    return finish_measured(
+        console, "slmdeploy/bench/1", attempts, store=store, more={"bundle": str(bundle)}
+    )

@@ -1,0 +1,34 @@
+"""Print what ``bench`` and ``run`` measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from slmdeploy.cli.console import Console
+from slmdeploy.cli.outcome import finish
+
+if TYPE_CHECKING:
+    from slmdeploy.pipeline import Attempt, Measured
+
+__all__ = ["finish_measured"]
+
+
+def finish_measured(
+    console: Console,
+    schema: str,
+    attempts: Sequence[Attempt[Measured]],
+    *,
+    store: str | None,
+    more: Mapping[str, Any],
+) -> int:
+    """Print the records as one table below the failures, or all as one document."""
+    from slmdeploy import pipeline
+
+    code = finish(
+        console, schema, attempts, lambda subject, got: f"{subject}: {got.run}", more=more
+    )
+    kept = [attempt.value.run for attempt in attempts if attempt.value is not None]
+    if kept and not console.json:
+        console.note(pipeline.report(kept, store=store))
+    return code

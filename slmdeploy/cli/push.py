@@ -1,0 +1,45 @@
+"""``slmdeploy push``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from slmdeploy.cli.console import Console, bytes_text
+from slmdeploy.cli.options import bundle_argument, common, device_option, dry_run_option
+from slmdeploy.cli.outcome import finish
+
+if TYPE_CHECKING:
+    from slmdeploy.pipeline import Pushed
+
+__all__ = ["command"]
+
+
+@click.command("push")
+@bundle_argument
+@device_option(required=True)
+@dry_run_option
+@common
+def command(*, console: Console, bundle: Path, devices: tuple[str, ...], dry_run: bool) -> int:
+    """Bring BUNDLE and its runner to each device.
+
+    What is there already is not sent again; the tokenizer and the golden vectors stay
+    here. A cut leaves the old bundle or the new one, never half of one.
+    """
+    from slmdeploy import pipeline
+
+    with console.progress() as progress:
+        attempts = pipeline.push(bundle, devices=devices, dry_run=dry_run, progress=progress)
+    more = {"bundle": str(bundle), "dry_run": dry_run}
+    return finish(console, "slmdeploy/push/1", attempts, _text, more=more)
+
+
+def _text(device: str, pushed: Pushed) -> str:
+    verb = "would send" if pushed.dry_run else "sent"
+    there = bytes_text(pushed.skipped_bytes)
+    return (
+        f"{device}: {verb} {bytes_text(pushed.sent_bytes)}, {there} there already: "
+        f"{pushed.bundle_dir}"
+    )

@@ -1,0 +1,73 @@
+"""``slmdeploy run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slmdeploy.cli.console import Console
+from slmdeploy.cli.measured import finish_measured
+from slmdeploy.cli.options import (
+    common,
+    device_option,
+    dry_run_option,
+    export_options,
+    fetch_option,
+    model_argument,
+    store_option,
+    target_option,
+    targets_dir_option,
+)
+
+__all__ = ["command"]
+
+
+@click.command("run")
+@model_argument
+@target_option
+@device_option(default="local")
+@export_options
+@fetch_option
+@targets_dir_option
+@store_option
+@dry_run_option
+@common
+def command(
+    *,
+    console: Console,
+    model: str,
+    targets: tuple[str, ...],
+    devices: tuple[str, ...],
+    recipe: str | None,
+    context: int | None,
+    output: Path | None,
+    no_verify: bool,
+    fetch: bool,
+    targets_dirs: tuple[Path, ...],
+    store: str | None,
+    dry_run: bool,
+) -> int:
+    """Take MODEL all the way: export, verify, push and measure.
+
+    Each target is measured on every device that was named; the records are kept as those
+    of "slmdeploy bench" are.
+    """
+    from slmdeploy import pipeline
+
+    with console.progress() as progress:
+        attempts = pipeline.run(
+            model,
+            targets,
+            devices=devices,
+            recipe=recipe,
+            context=context,
+            output=output,
+            verify=not no_verify,
+            fetch=fetch,
+            targets_dirs=targets_dirs,
+            store=store,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    return finish_measured(console, "slmdeploy/run/1", attempts, store=store, more={"model": model})

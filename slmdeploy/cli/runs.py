@@ -1,0 +1,57 @@
+"""``slmdeploy runs list|show``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from slmdeploy.cli.console import Console, plain, table_text
+from slmdeploy.cli.options import common, store_option
+
+__all__ = ["command"]
+
+
+@click.group("runs")
+def command() -> None:
+    """List and show stored measurements."""
+
+
+@command.command("list")
+@store_option
+@common
+def list_runs(console: Console, store: str | None) -> None:
+    """List all runs, the newest first; failed ones stay with their reason."""
+    from slmdeploy import pipeline
+
+    rows = pipeline.runs(store=store)
+
+    def text() -> str:
+        if not rows:
+            return "No runs are stored yet. Run: slmdeploy bench BUNDLE --device local"
+        columns = ["run", "created", "bundle", "target", "device", "status", "reason"]
+        return table_text(
+            columns,
+            [
+                (r.run, r.created, r.bundle, r.target, r.device, r.status, r.reason or "")
+                for r in rows
+            ],
+        )
+
+    console.show("slmdeploy/runs-list/1", {"runs": rows}, text)
+
+
+@command.command("show")
+@click.argument("run")
+@store_option
+@common
+def show_run(console: Console, run: str, store: str | None) -> None:
+    """Show one RUN with all its samples."""
+    from slmdeploy import pipeline
+
+    record = plain(pipeline.record(run, store=store))
+    console.show(
+        "slmdeploy/runs-show/1",
+        {"run": run, "record": record},
+        lambda: json.dumps(record, indent=2, ensure_ascii=False),
+    )
