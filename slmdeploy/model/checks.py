@@ -1,0 +1,77 @@
+"""Checks that a model's parts agree, before any work begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from slmdeploy.errors import ModelReadError, TokenizerError
+from slmdeploy.model.config import DecoderConfig
+from slmdeploy.model.tokenizer import Tokenizer
+from slmdeploy.model.weights import WeightSource
+
+__all__ = ["check_vocabulary", "quantization_of", "refuse_quantized", "tokenizer_remarks"]
+
+_EMBEDDING = "model.embed_tokens.weight"
+
+
+def check_vocabulary(
+    config: DecoderConfig, weights: WeightSource, tokenizer: Tokenizer | None
+) -> tuple[str, ...]:
+    """Compare the tokenizer, the configuration and the embedding table.
+
+    Returns:
+        Remarks on differences that do no harm.
+
+    Raises:
+        ModelReadError: There is no embedding table, or it has another size than
+            ``config.json`` says.
+        TokenizerError: The tokenizer has ids that the embedding table has no row for.
+    """
+    if _EMBEDDING not in weights.names():
+        raise ModelReadError(f"The checkpoint has no tensor {_EMBEDDING!r}.")
+    rows = weights.shape(_EMBEDDING)[0]
+    if rows != config.vocab_size:
+        raise ModelReadError(
+            f"config.json says vocab_size = {config.vocab_size}, but the embedding table has "
+            f"{rows} rows.",
+            hint="They are not of the same checkpoint.",
+        )
+    if tokenizer is None or tokenizer.vocab_size == rows:
+        return ()
+    if tokenizer.vocab_size > rows:
+        raise TokenizerError(
+            f"The tokenizer has ids up to {tokenizer.vocab_size - 1}, but the embedding table has "
+            f"only {rows} rows.",
+            hint="The tokenizer is not this model's, or tokens were added without training.",
+        )
+    unused = rows - tokenizer.vocab_size
+    return (f"{unused} of {rows} embedding rows have no token (padding of the vocabulary).",)
+
+
+def tokenizer_remarks(tokenizer: Tokenizer | None) -> tuple[str, ...]:
+    """What is odd about a tokenizer without making it useless."""
+    fault = None if tokenizer is None else tokenizer.round_trip_fault()
+    return () if fault is None else (f"Tokenizer: {fault}.",)
+
+
+def quantization_of(hf_config: Mapping[str, Any]) -> str | None:
+    """How a checkpoint's ``config.json`` says it is quantized (``gptq``, ``awq``, ...)."""
+    found = hf_config.get("quantization_config", hf_config.get("compression_config"))
+    if not isinstance(found, Mapping):
+        return None
+    return str(found.get("quant_method", found.get("quant_type", "unknown method")))
+
+
+def refuse_quantized(hf_config: Mapping[str, Any], where: str) -> None:
+    """Refuse a checkpoint whose tensors are packed integers.
+
+    Raises:
+        ModelReadError: It is one; the message names the method.
+    """
+    method = quantization_of(hf_config)
+    if method is not None:
+        raise ModelReadError(
+            f"{where} is already quantized ({method}), and such checkpoints are not read yet.",
+            hint="Use the model's original float checkpoint, or a GGUF file of it.",
+        )

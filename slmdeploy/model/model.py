@@ -1,0 +1,76 @@
+"""A model that was found and understood, with its weights still on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from slmdeploy.model.config import DecoderConfig
+from slmdeploy.model.hashing import files_sha256
+from slmdeploy.model.ref import ModelRef
+from slmdeploy.model.tokenizer import Tokenizer
+from slmdeploy.model.weights import WeightSource
+
+__all__ = ["Model", "ModelKind"]
+
+ModelKind = Literal["decoder", "generic"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is known of a model.
+
+    Attributes:
+        ref: How it was named.
+        path: The folder or GGUF file that it is in.
+        kind: ``decoder`` (goes through our decoder) or ``generic`` (through
+            ``transformers``, as a module with example inputs).
+        hf_config: ``config.json``, or what a GGUF file has in its place.
+        config: Our decoder's configuration; ``None`` for ``generic``.
+        weights: The tensors, read when they are asked for.
+        tokenizer: ``None`` where there is none.
+        tokenizer_reason: Why there is none.
+        license: Its licence's name; ``None`` where it does not say.
+        license_text: The licence, where a file has it.
+        note: What must be said of it wherever it appears (``dequantized Q4_1``).
+        compression: The compression that is already in it, as stored (``Q4_1``).
+        labels: Names of a classifier's classes, in the order of its logits.
+        remarks: Smaller things worth knowing, a sentence each.
+    """
+
+    ref: ModelRef
+    path: Path
+    kind: ModelKind
+    hf_config: Mapping[str, Any]
+    config: DecoderConfig | None
+    weights: WeightSource
+    tokenizer: Tokenizer | None
+    tokenizer_reason: str | None
+    license: str | None = None
+    license_text: str | None = None
+    note: str | None = None
+    compression: str | None = None
+    labels: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """A short name that can stand in a file name."""
+        return self.ref.name
+
+    @property
+    def hf_directory(self) -> Path | None:
+        """The folder that ``transformers`` can load; ``None`` for a GGUF file."""
+        return self.path if self.path.is_dir() else None
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """A hash of the files that hold the weights; read when first asked for.
+
+        Raises:
+            ModelReadError: A file cannot be read.
+        """
+        return files_sha256(self.weights.files())

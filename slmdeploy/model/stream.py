@@ -1,0 +1,146 @@
+"""Token ids to text, one at a time, in whole characters.
+
+Each token stands for bytes; a character may need several tokens. The bytes of a token
+are taken from the tokenizer's decoder, so that text can be given out as soon as its
+bytes are whole UTF-8, and never changes afterwards.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import tokenizers
+
+__all__ = ["StreamDecoder", "TokenBytes", "token_bytes"]
+
+TokenBytes = Callable[[str], bytes]
+_HEX_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+class StreamDecoder(Protocol):
+    """Gives text as tokens come; what it gives, joined, is the text of all of them."""
+
+    def push(self, token_id: int) -> str:
+        """Take a token and give the characters that are whole by now; may be empty."""
+
+    def finish(self) -> str:
+        """Give what is left; bytes that never became a character are U+FFFD."""
+
+
+class ByteStream:
+    """A stream where each token has bytes of its own.
+
+    Args:
+        piece: Text of a token by id; ``None`` for those that are not shown.
+        to_bytes: The bytes that a token's text stands for.
+        strip_first_space: Drop one space at the very beginning.
+    """
+
+    def __init__(
+        self,
+        piece: Callable[[int], str | None],
+        to_bytes: TokenBytes,
+        *,
+        strip_first_space: bool,
+    ) -> None:
+        self._piece, self._to_bytes = piece, to_bytes
+        self._strip = strip_first_space
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token_id: int) -> str:
+        """Take a token and give the characters that are whole by now."""
+        piece = self._piece(token_id)
+        data = b"" if piece is None else self._to_bytes(piece)
+        if self._strip and data:
+            data, self._strip = data.removeprefix(b" "), False
+        return self._decoder.decode(data)
+
+    def finish(self) -> str:
+        """Give what is left."""
+        return self._decoder.decode(b"", final=True)
+
+
+class WholeStream:
+    """For decoders that look at neighbours (WordPiece): all text comes at the end.
+
+    Args:
+        decode: Text of all ids.
+    """
+
+    def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
+        self._decode = decode
+        self._ids: list[int] = []
+
+    def push(self, token_id: int) -> str:
+        """Keep the token."""
+        self._ids.append(token_id)
+        return ""
+
+    def finish(self) -> str:
+        """Give the text of all tokens."""
+        text, self._ids = self._decode(self._ids), []
+        return text
+
+
+def token_bytes(core: tokenizers.Tokenizer) -> tuple[TokenBytes, bool] | None:
+    """How the tokenizer's decoder makes bytes of a token.
+
+    Returns:
+        A function from a token's text to its bytes, and whether one space is dropped
+        at the beginning; ``None`` where tokens have no bytes of their own.
+    """
+    steps = _steps(core)
+    kinds = [step["type"] for step in steps]
+    if kinds == ["ByteLevel"]:
+        return _byte_level_bytes, False
+    if kinds == ["Metaspace"]:
+        space = steps[0].get("replacement", "\u2581")
+        return _replacing(space, fallback=False), steps[0].get("prepend_scheme") != "never"
+    if kinds[:3] == ["Replace", "ByteFallback", "Fuse"] and steps[0]["content"] == " ":
+        space = steps[0]["pattern"].get("String")
+        strips = [(s.get("content"), s.get("start"), s.get("stop")) for s in steps[3:]]
+        if space and strips in ([], [(" ", 1, 0)]):
+            return _replacing(space, fallback=True), bool(strips)
+    return None
+
+
+def _steps(core: tokenizers.Tokenizer) -> list[dict[str, Any]]:
+    if core.decoder is None:
+        return []
+    state = json.loads(core.decoder.__getstate__())
+    return list(state["decoders"]) if state["type"] == "Sequence" else [state]
+
+
+def _replacing(space: str, *, fallback: bool) -> TokenBytes:
+    def to_bytes(piece: str) -> bytes:
+        match = _HEX_BYTE.fullmatch(piece) if fallback else None
+        return bytes([int(match[1], 16)]) if match else piece.replace(space, " ").encode("utf-8")
+
+    return to_bytes
+
+
+def _alphabet() -> dict[str, int]:
+    """The printable character that GPT-2 writes for each byte, and the byte.
+
+    Bytes that are printable in Latin-1 stand for themselves; the others take the
+    characters from U+0100 on, in their order (``bytes_to_unicode`` of GPT-2).
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {
+        chr(0x100 + i): byte for i, byte in enumerate(others)
+    }
+
+
+_BYTE_OF = _alphabet()
+
+
+def _byte_level_bytes(piece: str) -> bytes:
+    try:
+        return bytes(_BYTE_OF[character] for character in piece)
+    except KeyError:  # an added token, written as it is
+        return piece.encode("utf-8")

@@ -1,0 +1,87 @@
+"""Weights that are read one tensor at a time, whatever file they lie in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from slmdeploy.errors import ModelReadError
+from slmdeploy.model.extras import import_torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["TensorMeta", "WeightSource", "require_finite", "tensor_missing"]
+
+
+@dataclass(frozen=True)
+class TensorMeta:
+    """A stored tensor, known without its values.
+
+    Attributes:
+        shape: Its dimensions, the slowest first (as in PyTorch).
+        dtype: How it is stored: ``float32``, ``float16``, ``bfloat16``, an integer type,
+            or a type of GGUF such as ``Q4_1``.
+        nbytes: Bytes it takes in its file.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    nbytes: int
+
+    @property
+    def parameters(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+
+class WeightSource(Protocol):
+    """Tensors by the names of a Hugging Face checkpoint of the family."""
+
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Dimensions of a tensor, read from the file's header."""
+
+    def dtype(self, name: str) -> str:
+        """How a tensor is stored; see ``TensorMeta``."""
+
+    def nbytes(self, name: str) -> int:
+        """Bytes that a tensor takes in its file."""
+
+    def load(self, name: str) -> Tensor:
+        """Read a tensor as float32.
+
+        Raises:
+            ModelReadError: There is no such tensor, it cannot be read, or it holds
+                values that are not finite.
+        """
+
+    def files(self) -> tuple[Path, ...]:
+        """The files that hold the tensors, sorted by name."""
+
+
+def require_finite(tensor: Tensor, name: str, where: Path) -> Tensor:
+    """Give the tensor back if all its values are finite.
+
+    Raises:
+        ModelReadError: There are NaN or infinite values; says how many.
+    """
+    torch = import_torch("Reading weights")
+    finite = torch.isfinite(tensor)
+    if not bool(finite.all()):
+        bad = tensor.numel() - int(finite.sum())
+        raise ModelReadError(
+            f"Tensor {name!r} in {where} has {bad} of {tensor.numel()} values that are NaN or "
+            "infinite.",
+            hint="The checkpoint is damaged, or its training diverged.",
+        )
+    return tensor
+
+
+def tensor_missing(name: str, where: Path) -> ModelReadError:
+    """The error for a tensor that is not there."""
+    return ModelReadError(f"{where} has no tensor {name!r}.")
