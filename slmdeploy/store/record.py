@@ -1,0 +1,141 @@
+"""A record: all that is known of one measurement, as a versioned document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from slmdeploy.bench.measure import Measurement
+from slmdeploy.bench.samples import ProcessSample
+from slmdeploy.bench.summary import MetricValue
+from slmdeploy.bench.workload import GenerateWorkload, InvokeWorkload
+from slmdeploy.bundle.manifest import ModelInfo
+from slmdeploy.compress.recipe import Recipe
+from slmdeploy.errors import UsageError
+from slmdeploy.store.ids import new_id
+
+__all__ = ["RECORD_VERSION", "Record", "make_record", "read_record"]
+
+RECORD_VERSION = 1
+
+
+class Record(BaseModel):
+    """One measurement of one bundle on one device.
+
+    Attributes:
+        id: Sorts in the order of time.
+        created: With its time zone.
+        status: ``valid`` if any run counts; the others are kept with their reason.
+        bundle: Name of the bundle.
+        manifest_sha256: Of its ``manifest.json``, which names every file by hash.
+        model: As in the manifest, note and licence included.
+        recipe: What was compressed, and how.
+        target: Name of the target profile.
+        device: Name of the device.
+        threads: Worker threads that were asked for; ``None`` for the runner's choice.
+        workload: What was run.
+        metrics: One value per metric id.
+        provenance: Hashes of weights, tokenizer and recipe; versions; facts of device
+            and host. Flat or nested, JSON values only.
+        notes: What a reader of the numbers should know.
+        samples: Every process, warm-ups and failed ones included.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    id: str = Field(default_factory=new_id, pattern=r"^[0-9a-z][0-9a-z-]*$")
+    created: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    status: Literal["valid", "invalid", "failed"]
+    reason: str | None = None
+    bundle: str
+    manifest_sha256: str | None
+    model: ModelInfo
+    recipe: Recipe
+    target: str
+    device: str
+    threads: int | None
+    workload: Annotated[GenerateWorkload | InvokeWorkload, Field(discriminator="kind")]
+    metrics: dict[str, MetricValue]
+    provenance: dict[str, Any] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    samples: tuple[ProcessSample, ...] = ()
+
+
+def make_record(
+    measurement: Measurement,
+    *,
+    bundle: str,
+    manifest_sha256: str | None,
+    model: ModelInfo,
+    recipe: Recipe,
+    target: str,
+    device: str,
+    sizes: Mapping[str, MetricValue],
+    provenance: Mapping[str, Any],
+) -> Record:
+    """Put a measurement and what it was made of into a record.
+
+    Args:
+        measurement: What ``bench.measure`` gave.
+        bundle: Name of the bundle.
+        manifest_sha256: Of its manifest.
+        model: From its manifest.
+        recipe: From its manifest.
+        target: Name of the target profile.
+        device: Name of the device.
+        sizes: What ``bench.summary.size_values`` gave.
+        provenance: JSON values only.
+    """
+    return Record(
+        status=measurement.status,
+        reason=measurement.reason,
+        bundle=bundle,
+        manifest_sha256=manifest_sha256,
+        model=model,
+        recipe=recipe,
+        target=target,
+        device=device,
+        threads=measurement.threads,
+        workload=measurement.workload,
+        metrics={**measurement.summary, **sizes},
+        provenance=dict(provenance),
+        notes=measurement.notes,
+        samples=measurement.samples,
+    )
+
+
+_Document = dict[str, Any]
+
+_UPGRADES: dict[int, Callable[[_Document], _Document]] = {}
+"""How a document of an older version becomes one of the next: one function a version."""
+
+
+def read_record(document: Mapping[str, Any]) -> Record:
+    """Read a record's document of this version or an older one.
+
+    Raises:
+        UsageError: It is of a later version, or damaged.
+    """
+    current = dict(document)
+    version = current.get("version")
+    while isinstance(version, int) and version in _UPGRADES:
+        current = _UPGRADES[version](current)
+        version = current.get("version")
+    if isinstance(version, int) and version > RECORD_VERSION:
+        raise UsageError(
+            f"Record {current.get('id')!r} has version {version}; this slmdeploy reads up to "
+            f"{RECORD_VERSION}.",
+            hint="Upgrade: pip install -U slmdeploy",
+        )
+    try:
+        return Record.model_validate(current)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise UsageError(
+            f"Record {current.get('id')!r} is damaged: {where}: {first['msg']}."
+        ) from error
