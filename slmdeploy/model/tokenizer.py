@@ -157,8 +157,14 @@ class Tokenizer:
         """Cut a text into tokens, with the ends that the tokenizer itself adds.
 
         A text that brings its BOS along, as a rendered chat does, gets no second one.
+
+        Raises:
+            TokenizerError: The text is not valid Unicode.
         """
-        ids: list[int] = self._core.encode(text).ids
+        try:
+            ids: list[int] = self._core.encode(text).ids
+        except UnicodeEncodeError as error:  # bytes of a command line that were not UTF-8
+            raise TokenizerError("The text is not valid Unicode.") from error
         doubled = self.bos_id is not None and ids[:2] == [self.bos_id, self.bos_id]
         return ids[1:] if doubled else ids
 
