@@ -1,0 +1,163 @@
+"""A device over SSH, by paramiko. Host keys are checked, keys log in, nothing is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from slmdeploy.errors import CommandError, TransferError
+from slmdeploy.transport.base import Progress
+from slmdeploy.transport.endpoint import Endpoint
+from slmdeploy.transport.files import part_name, placed
+from slmdeploy.transport.process import CommandTransport
+from slmdeploy.transport.sftp import Sftp
+from slmdeploy.transport.ssh_errors import mapped_errors
+from slmdeploy.transport.ssh_hostkeys import SSH_PORT
+from slmdeploy.transport.ssh_process import SshProcess
+from slmdeploy.transport.ssh_session import Session, open_session
+
+__all__ = ["SshTransport"]
+
+
+class SshTransport(CommandTransport):
+    """Runs commands and moves files over one SSH connection.
+
+    It connects when it is first used, and again if the connection was lost in between.
+
+    Args:
+        endpoint: Where the device is.
+        timeout: Seconds for the connection, the handshake and the login, each.
+        known_hosts: By default ``~/.ssh/known_hosts``.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, *, timeout: float = 15.0, known_hosts: Path | None = None
+    ) -> None:
+        self._endpoint = endpoint
+        self._timeout = timeout
+        self._known_hosts = known_hosts
+        self._session: Session | None = None
+        self._sftp: Sftp | None = None
+        self._home: str | None = None
+
+    @classmethod
+    def from_endpoint(cls, endpoint: Endpoint) -> SshTransport:
+        """Connect to a device of the inventory.
+
+        Raises:
+            ConnectError: Away, refused, or no answer in time.
+            HostKeyError: The host key is unknown, or not the one that is known.
+            AuthError: The device does not let us in.
+        """
+        transport = cls(endpoint)
+        transport.connect()
+        return transport
+
+    @property
+    def name(self) -> str:
+        """Name of the device, for messages."""
+        return self._endpoint.name
+
+    def connect(self) -> Session:
+        """The connection; opened if there is none, or none any more."""
+        if self._session is None or not self._session.is_active():
+            self.close()
+            self._session = open_session(
+                self._endpoint, timeout=self._timeout, known_hosts=self._known_hosts
+            )
+        return self._session
+
+    def home(self) -> str:
+        """``$HOME/.slmdeploy`` on the device; asked for once.
+
+        Raises:
+            TransferError: The device has no ``HOME``.
+        """
+        if self._home is None:
+            said = self.check(["sh", "-c", 'printf %s "$HOME"'], timeout=self._timeout).stdout
+            if not said.startswith("/"):
+                raise TransferError(
+                    f"{self.name} names no home folder: HOME is {said!r}.",
+                    hint="Give the user a home folder in its /etc/passwd.",
+                )
+            self._home = f"{said.rstrip('/')}/.slmdeploy"
+        return self._home
+
+    def put(
+        self,
+        source: Path,
+        destination: str,
+        *,
+        mode: int = 0o644,
+        progress: Progress | None = None,
+    ) -> None:
+        """Copy a file to a part file beside its place, then rename it.
+
+        Missing folders are made.
+
+        Raises:
+            TransferError: The file cannot be read or written, or did not arrive whole.
+            ConnectError: The device went away; what was at the place is still there.
+        """
+        session = self.connect()
+        part = part_name(destination)
+        with mapped_errors(self._where, f"put {source} on", alive=session.is_active):
+            sftp = self._files(session)
+            try:
+                sftp.upload(source, part, progress)
+                sftp.chmod(part, mode)
+                self._rename(sftp, part, destination)
+            except BaseException:
+                with contextlib.suppress(Exception):  # the first error is the one to tell
+                    sftp.remove(part)
+                raise
+
+    def get(self, source: str, destination: Path) -> None:
+        """Copy a file from the device beside its place, then rename it.
+
+        Raises:
+            TransferError: The file cannot be read or written, or did not arrive whole.
+            ConnectError: The device went away; what was at the place is still there.
+        """
+        session = self.connect()
+        with (
+            mapped_errors(self._where, f"get {source} from", alive=session.is_active),
+            placed(destination) as part,
+        ):
+            self._files(session).download(source, part)
+
+    def close(self) -> None:
+        """Close the connection; may be called twice."""
+        session, self._session, self._sftp = self._session, None, None
+        if session is not None:
+            session.close()
+
+    @property
+    def _where(self) -> str:
+        port = self._endpoint.port or SSH_PORT
+        return f"{self.name} ({self._endpoint.host}:{port})"
+
+    def _start(
+        self, argv: Sequence[str], stdin: bytes | None, env: Mapping[str, str] | None
+    ) -> SshProcess:
+        return SshProcess(self.connect(), self._where, argv, stdin, env)
+
+    def _files(self, session: Session) -> Sftp:
+        if self._sftp is None or self._sftp.closed:
+            self._sftp = Sftp(session)
+        return self._sftp
+
+    def _rename(self, sftp: Sftp, part: str, destination: str) -> None:
+        try:
+            sftp.rename(part, destination)
+        except OSError:
+            # A server without OpenSSH's posix-rename cannot replace a file.
+            try:
+                self.check(["mv", "-f", part, destination])
+            except CommandError as error:
+                place = shlex.quote(destination)
+                raise TransferError(
+                    f"{place} on {self.name} could not be replaced: {error.stderr.strip()}."
+                ) from error

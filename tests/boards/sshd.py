@@ -1,0 +1,212 @@
+"""Tier A: a real sshd of this computer on loopback, logging in an unprivileged user.
+
+Nothing of the machine or of ``~/.ssh`` is touched: keys, home folder and configuration
+lie in a temporary folder. As root, sshd runs as an unprivileged user that exists only in
+its own mount namespace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slmdeploy.device.types import Device
+
+REQUIRED = "SLMDEPLOY_REQUIRE_BOARDS"
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+USER_ID = 61234
+START_SECONDS = 20.0
+
+
+class SshdBoard:
+    """A board that is an sshd: a folder with its keys, its home and its log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        self.port = _free_port()
+        self.user = "device" if os.geteuid() == 0 else _own_name()
+        self.client_key = folder / "client_key"
+        self._server: subprocess.Popen[bytes] | None = None
+        self.home.mkdir()
+        _make_key(folder / "host_key")
+        _make_key(self.client_key)
+        shutil.copy(folder / "client_key.pub", folder / "authorized_keys")
+        (folder / "sshd_config").write_text(self._config())
+
+    @property
+    def host_key(self) -> str:
+        return " ".join((self.folder / "host_key.pub").read_text().split()[:2])
+
+    def device(self, name: str = "board-a") -> Device:
+        """The board as an inventory knows it, its host key pinned."""
+        return Device(
+            name=name,
+            host="127.0.0.1",
+            port=self.port,
+            user=self.user,
+            board="sshd",
+            identity_file=self.client_key,
+            host_key=self.host_key,
+        )
+
+    def start(self) -> None:
+        """Start sshd, and come back when it answers."""
+        log = (self.folder / "sshd.log").open("ab")
+        with log:
+            self._server = subprocess.Popen(
+                self._argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self._wait_for_banner()
+
+    def kill(self) -> None:
+        """End sshd and everything that runs on the board, at once."""
+        if self._server is None:
+            return
+        for pid in [self._server.pid, *_descendants(self._server.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._server.wait()
+        self._server = None
+
+    def log(self) -> str:
+        return (self.folder / "sshd.log").read_text(errors="replace")
+
+    def _argv(self) -> list[str]:
+        sshd = [str(SSHD), "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        if os.geteuid() != 0:
+            return sshd
+        self._make_user()
+        ids = f"{USER_ID}"
+        drop = ["setpriv", "--reuid", ids, "--regid", ids, "--clear-groups", *sshd]
+        script = 'mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/group && shift 2 && exec "$@"'
+        passwd, group = str(self.folder / "passwd"), str(self.folder / "group")
+        return ["unshare", "--mount", "sh", "-c", script, "sh", passwd, group, *drop]
+
+    def _make_user(self) -> None:
+        row = f"device:x:{USER_ID}:{USER_ID}:board:{self.home}:/bin/sh\n"
+        (self.folder / "passwd").write_text(Path("/etc/passwd").read_text() + row)
+        (self.folder / "group").write_text(
+            Path("/etc/group").read_text() + f"device:x:{USER_ID}:\n"
+        )
+        for path in [self.folder, *self.folder.iterdir()]:
+            shutil.chown(path, USER_ID, USER_ID)
+
+    def _config(self) -> str:
+        rows = {
+            "Port": self.port,
+            "ListenAddress": "127.0.0.1",
+            "HostKey": self.folder / "host_key",
+            "PidFile": "none",
+            "AuthorizedKeysFile": self.folder / "authorized_keys",
+            "StrictModes": "no",
+            "UsePAM": "no",
+            "PasswordAuthentication": "no",
+            "KbdInteractiveAuthentication": "no",
+            "Subsystem": "sftp internal-sftp",
+            "MaxStartups": 50,
+            "SetEnv": f'HOME="{self.home}"',
+        }
+        return "".join(f"{key} {value}\n" for key, value in rows.items())
+
+    def _wait_for_banner(self) -> None:
+        """Block on the port itself; the kernel wakes us when sshd speaks."""
+        deadline = START_SECONDS
+        server = self._server
+        assert server is not None
+        while deadline > 0:
+            with contextlib.suppress(OSError), socket.create_connection(
+                ("127.0.0.1", self.port), timeout=deadline
+            ) as probe:
+                if probe.recv(8).startswith(b"SSH-2.0"):
+                    return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = server.wait(0.05)
+                raise RuntimeError(f"sshd ended with code {code}:\n{self.log()}")
+            deadline -= 0.05
+        raise RuntimeError(f"sshd did not answer:\n{self.log()}")
+
+
+@contextlib.contextmanager
+def running_board() -> Iterator[SshdBoard]:
+    """A fresh board, or a skipped test (a failed one if boards are required)."""
+    reason = _why_not()
+    if reason is not None:
+        if os.environ.get(REQUIRED) == "1":
+            pytest.fail(f"{REQUIRED}=1, but {reason}")
+        pytest.skip(reason)
+    # Not pytest's own folders: the board's user may not enter those of root.
+    with tempfile.TemporaryDirectory(prefix="slmdeploy-board-") as folder:
+        Path(folder).chmod(0o755)
+        board = SshdBoard(Path(folder))
+        board.start()
+        try:
+            yield board
+        finally:
+            board.kill()
+
+
+@pytest.fixture(scope="session")
+def shared_sshd() -> Iterator[SshdBoard]:
+    """One board for all tests that leave it whole."""
+    with running_board() as board:
+        yield board
+
+
+@pytest.fixture(scope="session")
+def sshd_board(shared_sshd: SshdBoard) -> Device:
+    """A device of an inventory, with pinned host key, that a real sshd serves."""
+    return shared_sshd.device()
+
+
+@pytest.fixture
+def own_sshd() -> Iterator[SshdBoard]:
+    """A board of the test's own, to kill or to change."""
+    with running_board() as board:
+        yield board
+
+
+def _why_not() -> str | None:
+    if SSHD is None:
+        return "no sshd is installed (apt-get install openssh-server)"
+    if os.geteuid() == 0:
+        probe = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
+        if probe.returncode != 0:
+            return "root may not make a mount namespace here"
+    return None
+
+
+def _make_key(path: Path, passphrase: str = "") -> None:
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f", str(path)],
+        check=True,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _own_name() -> str:
+    return subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _descendants(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                found += [child, *_descendants(child)]
+    return found
