@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -19,6 +20,9 @@ import click
 from slmdeploy.progress import Progress
 
 __all__ = ["Console", "bytes_text", "plain", "table_text"]
+
+_NUMBER = re.compile(r"-|-?\d[\d.,]*(e[+-]?\d+)?( ?[A-Za-z%/]+)?")
+"""With or without a unit; ``-`` stands for none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,4 +120,4 @@ def _cell(value: Any) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return text == "-" or text[:1].isdigit() or (text[:1] == "-" and text[1:2].isdigit())
+    return _NUMBER.fullmatch(text) is not None

@@ -52,8 +52,8 @@ def command(
 ) -> None:
     """Answer PROMPT ("-": read it from stdin) with BUNDLE on a device.
 
-    The text comes as it is made. The tokenizer runs here: the device sees token ids. With --json every piece is a JSON
-    line, and the last line sums up.
+    The text comes as it is made. The tokenizer runs here: the device sees token ids.
+    With --json every piece is a JSON line, and the last line sums up.
     """
     from slmdeploy import pipeline
     from slmdeploy.runtime.protocol import Sampling

@@ -15,6 +15,7 @@ from slmdeploy.cli.console import Console
 __all__ = [
     "bundle_argument",
     "common",
+    "complete_target",
     "device_option",
     "dry_run_option",
     "existing_folder",
@@ -45,9 +46,10 @@ def common(body: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def _targets(
+def complete_target(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
+    """Names of targets that begin so."""
     del parameter
     from slmdeploy.target.load import list_targets
 
@@ -100,7 +102,7 @@ target_option = click.option(
     metavar="T",
     multiple=True,
     required=True,
-    shell_complete=_targets,
+    shell_complete=complete_target,
     help="Name or file of a target; repeatable.",
 )
 

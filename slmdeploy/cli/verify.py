@@ -38,7 +38,7 @@ def command(console: Console, bundle: Path, devices: tuple[str, ...]) -> int:
         "slmdeploy/verify/1",
         attempts,
         _text,
-        also=lambda ladder: _code(ladder, on_device=bool(devices)),
+        also=_code,
         more={"bundle": str(bundle)},
     )
 
@@ -48,10 +48,7 @@ def _text(device: str, ladder: Verified) -> str:
     return f"{rungs_text(ladder.rungs)}\n{device}: {verdict}"
 
 
-def _code(ladder: Verified, *, on_device: bool) -> int:
-    """3 where the host's part broke, 4 where the device's did (the last rung)."""
+def _code(ladder: Verified) -> int:
     if ladder.broken is None:
         return 0
-    last = ladder.rungs[-1].name if ladder.rungs else None
-    at_device = on_device and ladder.broken == last and ladder.broken.startswith("device")
-    return DeviceParityError.exit_code if at_device else ParityError.exit_code
+    return DeviceParityError.exit_code if ladder.broken_on_device else ParityError.exit_code
