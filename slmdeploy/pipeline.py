@@ -159,11 +159,17 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Verified:
-    """The ladder as far as it was climbed; ``broken`` names the first rung that failed."""
+    """The ladder as far as it was climbed.
+
+    Attributes:
+        broken: The first rung that failed.
+        broken_on_device: Whether that was the device's rung.
+    """
 
     bundle: Path
     rungs: tuple[RungResult, ...]
     broken: str | None
+    broken_on_device: bool = False
 
 
 @dataclass(frozen=True)

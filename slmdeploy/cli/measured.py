@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from slmdeploy.cli.console import Console
 from slmdeploy.cli.outcome import finish
 
@@ -22,7 +24,7 @@ def finish_measured(
     store: str | None,
     more: Mapping[str, Any],
 ) -> int:
-    """Print the records as one table below the failures, or all as one document."""
+    """Print the records as one table below a line for each, or all as one document."""
     from slmdeploy import pipeline
 
     code = finish(
@@ -30,5 +32,5 @@ def finish_measured(
     )
     kept = [attempt.value.run for attempt in attempts if attempt.value is not None]
     if kept and not console.json:
-        console.note(pipeline.report(kept, store=store))
+        click.echo(pipeline.report(kept, store=store))
     return code

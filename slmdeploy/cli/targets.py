@@ -60,10 +60,11 @@ def show(*, console: Console, name: str, targets_dirs: tuple[Path, ...]) -> None
 
     entry = find_target(name, targets_dirs)
     profile = load_target(name, targets_dirs)
+    text = to_toml(profile.model_dump(exclude_none=True)).rstrip()
     console.show(
         "slmdeploy/targets-show/1",
         {"target": plain(profile), "path": entry.path, "origin": entry.origin},
-        lambda: f"# {entry.path}\n{to_toml(profile.model_dump(exclude_none=True))}".rstrip(),
+        lambda: f"# {entry.path}\n{text}",
     )
 
 
