@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from slmdeploy.errors import CommandError, TransferError
+from slmdeploy.errors import TransferError
 from slmdeploy.transport.base import Progress
 from slmdeploy.transport.endpoint import Endpoint
 from slmdeploy.transport.files import part_name, placed
@@ -152,12 +151,8 @@ class SshTransport(CommandTransport):
     def _rename(self, sftp: Sftp, part: str, destination: str) -> None:
         try:
             sftp.rename(part, destination)
-        except OSError:
-            # A server without OpenSSH's posix-rename cannot replace a file.
-            try:
-                self.check(["mv", "-f", part, destination])
-            except CommandError as error:
-                place = shlex.quote(destination)
-                raise TransferError(
-                    f"{place} on {self.name} could not be replaced: {error.stderr.strip()}."
-                ) from error
+        except OSError as error:
+            if "unsupported" not in str(error).lower():
+                raise
+            # A server without OpenSSH's posix-rename cannot replace a file by SFTP.
+            self.check(["sh", "-c", '[ ! -d "$2" ] && mv -f "$1" "$2"', "sh", part, destination])

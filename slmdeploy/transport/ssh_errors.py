@@ -124,15 +124,16 @@ def mapped_errors(
         raise
     except Exception as error:
         if alive is not None and isinstance(error, OSError | EOFError | theirs.SSHException):
-            raise _transfer_error(error, where, doing, alive=alive()) from error
+            lost = not alive() or isinstance(error, EOFError | ConnectionError) or _closed(error)
+            raise _transfer_error(error, where, doing, lost=lost) from error
         ours = translate(error, where, doing)
         if ours is None:
             raise
         raise ours from error
 
 
-def _transfer_error(error: Exception, where: str, doing: str, *, alive: bool) -> SlmdeployError:
-    if not alive:
+def _transfer_error(error: Exception, where: str, doing: str, *, lost: bool) -> SlmdeployError:
+    if lost:
         return ConnectError(
             f"Could not {doing} {where}: the connection was lost.",
             hint="The file that was there is untouched. Run the same command again.",
@@ -141,3 +142,8 @@ def _transfer_error(error: Exception, where: str, doing: str, *, alive: bool) ->
     # SFTP version 3 has one word, "Failure", for a full disk and much else.
     hint = "Look whether its disk is full or read-only." if said == "Failure" else None
     return TransferError(f"Could not {doing} {where}: {said.rstrip('.')}.", hint=hint)
+
+
+def _closed(error: Exception) -> bool:
+    """Whether paramiko says that a channel is closed; it may know before the connection does."""
+    return str(error).startswith(("Socket is closed", "Server connection dropped"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -38,8 +39,8 @@ class SshdBoard:
         self.client_key = folder / "client_key"
         self._server: subprocess.Popen[bytes] | None = None
         self.home.mkdir()
-        _make_key(folder / "host_key")
-        _make_key(self.client_key)
+        make_key(folder / "host_key")
+        make_key(self.client_key)
         shutil.copy(folder / "client_key.pub", folder / "authorized_keys")
         (folder / "sshd_config").write_text(self._config())
 
@@ -88,7 +89,9 @@ class SshdBoard:
         self._make_user()
         ids = f"{USER_ID}"
         drop = ["setpriv", "--reuid", ids, "--regid", ids, "--clear-groups", *sshd]
-        script = 'mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/group && shift 2 && exec "$@"'
+        script = (
+            'mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/group && shift 2 && exec "$@"'
+        )
         passwd, group = str(self.folder / "passwd"), str(self.folder / "group")
         return ["unshare", "--mount", "sh", "-c", script, "sh", passwd, group, *drop]
 
@@ -124,9 +127,10 @@ class SshdBoard:
         server = self._server
         assert server is not None
         while deadline > 0:
-            with contextlib.suppress(OSError), socket.create_connection(
-                ("127.0.0.1", self.port), timeout=deadline
-            ) as probe:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", self.port), timeout=deadline) as probe,
+            ):
                 if probe.recv(8).startswith(b"SSH-2.0"):
                     return
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -179,17 +183,16 @@ def _why_not() -> str | None:
     if SSHD is None:
         return "no sshd is installed (apt-get install openssh-server)"
     if os.geteuid() == 0:
-        probe = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
+        argv = ["unshare", "--mount", "true"]
+        probe = subprocess.run(argv, capture_output=True, check=False)
         if probe.returncode != 0:
             return "root may not make a mount namespace here"
     return None
 
 
-def _make_key(path: Path, passphrase: str = "") -> None:
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f", str(path)],
-        check=True,
-    )
+def make_key(path: Path, passphrase: str = "") -> None:
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f", str(path)]
+    subprocess.run(argv, check=True)
 
 
 def _free_port() -> int:
@@ -200,7 +203,7 @@ def _free_port() -> int:
 
 
 def _own_name() -> str:
-    return subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+    return pwd.getpwuid(os.geteuid()).pw_name
 
 
 def _descendants(pid: int) -> list[int]:

@@ -1,0 +1,208 @@
+"""What is particular to SSH: who is let in, who is trusted, and lost connections."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from slmdeploy.device.types import Device
+from slmdeploy.errors import AuthError, ConnectError, HostKeyError, TransferError
+from slmdeploy.transport.ssh import SshTransport
+from tests.boards.sshd import SshdBoard, make_key
+
+
+@pytest.fixture(autouse=True)
+def _nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A user without keys, known hosts or agent."""
+    (tmp_path / "nobody" / ".ssh").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+
+
+def open_ssh(device: Device, **changed: object) -> SshTransport:
+    endpoint = dataclasses.replace(device.endpoint, **changed)  # type: ignore[arg-type]
+    return SshTransport.from_endpoint(endpoint)
+
+
+def test_a_refused_port(sshd_board: Device):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        with pytest.raises(ConnectError, match="nothing listens") as caught:
+            open_ssh(sshd_board, port=taken.getsockname()[1])
+    assert caught.value.exit_code == 4
+
+
+def test_a_port_that_takes_the_connection_and_says_nothing(sshd_board: Device):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = dataclasses.replace(sshd_board.endpoint, port=silent.getsockname()[1])
+        with pytest.raises(ConnectError), closing(SshTransport(endpoint, timeout=0.3)) as ssh:
+            ssh.run(["true"])
+
+
+def test_something_that_is_no_ssh_server(sshd_board: Device):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answer = threading.Thread(target=_answer_http, args=(server,))
+        answer.start()
+        with pytest.raises(ConnectError):
+            open_ssh(sshd_board, port=server.getsockname()[1])
+        answer.join()
+
+
+def test_an_unknown_host_name(sshd_board: Device):
+    with pytest.raises(ConnectError, match="host name is unknown"):
+        open_ssh(sshd_board, host="no-such-host.invalid")
+
+
+def test_an_unknown_host_key_is_refused_with_its_fingerprint(sshd_board: Device):
+    with pytest.raises(HostKeyError, match="not known: ssh-ed25519 SHA256:") as caught:
+        open_ssh(sshd_board, host_key=None)
+    assert sshd_board.host_key in str(caught.value.hint)
+
+
+def test_a_changed_host_key_is_refused_and_explained(sshd_board: Device, tmp_path: Path):
+    make_key(tmp_path / "other")
+    other = " ".join((tmp_path / "other.pub").read_text().split()[:2])
+    with pytest.raises(
+        HostKeyError, match=r"has changed: it offers .* but the inventory"
+    ) as caught:
+        open_ssh(sshd_board, host_key=other)
+    assert "set up anew" in str(caught.value.hint)
+
+
+def test_a_pinned_key_that_is_none(sshd_board: Device):
+    with pytest.raises(HostKeyError, match="is not a key"):
+        open_ssh(sshd_board, host_key="ssh-ed25519 AAAA")
+
+
+def test_known_hosts_is_enough(sshd_board: Device, tmp_path: Path):
+    row = f"[127.0.0.1]:{sshd_board.port} {sshd_board.host_key}\n"
+    (tmp_path / "nobody" / ".ssh" / "known_hosts").write_text(row)
+    with closing(open_ssh(sshd_board, host_key=None)) as ssh:
+        assert ssh.run(["true"]).code == 0
+
+
+def test_a_key_that_the_device_does_not_know(sshd_board: Device, tmp_path: Path):
+    make_key(tmp_path / "other")
+    with pytest.raises(AuthError, match="accepted none of our keys") as caught:
+        open_ssh(sshd_board, identity_file=tmp_path / "other")
+    assert "ssh-copy-id -p" in str(caught.value.hint)
+
+
+def test_no_key_at_all(sshd_board: Device):
+    with pytest.raises(AuthError, match="there is none"):
+        open_ssh(sshd_board, identity_file=None)
+
+
+def test_an_identity_file_that_is_not_there(sshd_board: Device, tmp_path: Path):
+    with pytest.raises(AuthError, match="cannot be read: No such file"):
+        open_ssh(sshd_board, identity_file=tmp_path / "nothing")
+
+
+def test_an_identity_file_that_is_no_key(sshd_board: Device, tmp_path: Path):
+    (tmp_path / "text").write_text("not a key")
+    with pytest.raises(AuthError, match="not a private key"):
+        open_ssh(sshd_board, identity_file=tmp_path / "text")
+
+
+def test_a_key_behind_a_passphrase_points_to_the_agent(sshd_board: Device, tmp_path: Path):
+    make_key(tmp_path / "locked", "long enough")
+    with pytest.raises(AuthError, match="protected by a passphrase") as caught:
+        open_ssh(sshd_board, identity_file=tmp_path / "locked")
+    assert f"ssh-add {tmp_path / 'locked'}" in str(caught.value.hint)
+
+
+def test_the_usual_key_of_the_user_is_found(shared_sshd: SshdBoard, tmp_path: Path):
+    usual = tmp_path / "nobody" / ".ssh" / "id_ed25519"
+    usual.write_bytes(shared_sshd.client_key.read_bytes())
+    with closing(open_ssh(shared_sshd.device(), identity_file=None)) as ssh:
+        assert ssh.run(["true"]).code == 0
+
+
+def test_what_a_login_script_prints_does_not_get_into_the_output(own_sshd: SshdBoard):
+    rows = own_sshd.folder / "sshd_config"
+    noisy = 'ForceCommand echo "welcome"; eval "$SSH_ORIGINAL_COMMAND"\n'
+    rows.write_text(rows.read_text() + noisy)
+    own_sshd.kill()
+    own_sshd.start()
+    with closing(open_ssh(own_sshd.device())) as ssh:
+        assert ssh.run(["echo", "mine"]).stdout == "mine\n"
+
+
+def test_a_login_without_a_shell_says_so(own_sshd: SshdBoard):
+    rows = own_sshd.folder / "sshd_config"
+    rows.write_text(rows.read_text() + "ForceCommand echo this account is closed; false\n")
+    own_sshd.kill()
+    own_sshd.start()
+    with (
+        closing(open_ssh(own_sshd.device())) as ssh,
+        pytest.raises(ConnectError, match="no POSIX shell: this account is closed"),
+    ):
+        ssh.run(["true"])
+
+
+def test_a_server_without_sftp_says_so(own_sshd: SshdBoard, tmp_path: Path):
+    rows = own_sshd.folder / "sshd_config"
+    rows.write_text(rows.read_text().replace("Subsystem sftp internal-sftp\n", ""))
+    own_sshd.kill()
+    own_sshd.start()
+    (tmp_path / "file").write_text("x")
+    with (
+        closing(open_ssh(own_sshd.device())) as ssh,
+        pytest.raises(TransferError, match="no SFTP server"),
+    ):
+        ssh.put(tmp_path / "file", f"{ssh.home()}/file")
+
+
+def test_a_server_killed_in_the_middle_of_a_stream(own_sshd: SshdBoard):
+    with closing(open_ssh(own_sshd.device())) as ssh:
+        lines = ssh.stream(["sh", "-c", "echo one; sleep 300"])
+        assert next(lines) == "one"
+        own_sshd.kill()
+        with pytest.raises(ConnectError, match="lost while 'sh' ran"):
+            next(lines)
+
+
+def test_a_server_killed_in_the_middle_of_a_put_leaves_the_old_file(
+    own_sshd: SshdBoard, tmp_path: Path
+):
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "new").write_bytes(b"new" * 10_000_000)
+
+    def kill_halfway(done: int, total: int) -> None:
+        if done > total // 2:
+            own_sshd.kill()
+
+    with closing(open_ssh(own_sshd.device())) as ssh:
+        place = f"{ssh.home()}/file"
+        ssh.put(tmp_path / "old", place)
+        with pytest.raises(ConnectError, match="connection was lost"):
+            ssh.put(tmp_path / "new", place, progress=kill_halfway)
+        assert Path(place).read_text() == "old"
+        assert not list(Path(place).parent.glob("file.part-*.part-*"))
+
+
+def test_a_device_that_comes_back_is_used_again(own_sshd: SshdBoard):
+    with closing(open_ssh(own_sshd.device())) as ssh:
+        lost = ssh.connect()
+        own_sshd.kill()
+        lost.join()
+        own_sshd.start()
+        assert ssh.run(["echo", "back"]).stdout == "back\n"
+
+
+def test_a_killed_server_says_where_it_happened(own_sshd: SshdBoard):
+    ssh = open_ssh(own_sshd.device("pi5-a"))
+    own_sshd.kill()
+    with closing(ssh), pytest.raises(ConnectError, match=r"pi5-a \(127\.0\.0\.1:\d+\)"):
+        ssh.run(["true"])
+
+
+def _answer_http(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
