@@ -6,19 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from slmdeploy.errors import ModelReadError, TokenizerError
-from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.tokenizer import Tokenizer
 from slmdeploy.model.weights import WeightSource
 
 __all__ = ["check_vocabulary", "quantization_of", "refuse_quantized", "tokenizer_remarks"]
 
-_EMBEDDING = "model.embed_tokens.weight"
+_TABLES = ("embed_tokens.weight", "word_embeddings.weight")
 
 
 def check_vocabulary(
-    config: DecoderConfig, weights: WeightSource, tokenizer: Tokenizer | None
+    weights: WeightSource, vocab_size: int | None, tokenizer: Tokenizer | None
 ) -> tuple[str, ...]:
     """Compare the tokenizer, the configuration and the embedding table.
+
+    Args:
+        weights: The checkpoint.
+        vocab_size: What ``config.json`` says; ``None`` where it does not.
+        tokenizer: The tokenizer; ``None`` where there is none.
 
     Returns:
         Remarks on differences that do no harm.
@@ -28,13 +32,13 @@ def check_vocabulary(
             ``config.json`` says.
         TokenizerError: The tokenizer has ids that the embedding table has no row for.
     """
-    if _EMBEDDING not in weights.names():
-        raise ModelReadError(f"The checkpoint has no tensor {_EMBEDDING!r}.")
-    rows = weights.shape(_EMBEDDING)[0]
-    if rows != config.vocab_size:
+    name = next((name for name in weights.names() if name.endswith(_TABLES)), None)
+    if name is None:
+        raise ModelReadError("The checkpoint has no embedding table ('embed_tokens.weight').")
+    rows = weights.shape(name)[0]
+    if vocab_size is not None and rows != vocab_size:
         raise ModelReadError(
-            f"config.json says vocab_size = {config.vocab_size}, but the embedding table has "
-            f"{rows} rows.",
+            f"config.json says vocab_size = {vocab_size}, but the embedding table has {rows} rows.",
             hint="They are not of the same checkpoint.",
         )
     if tokenizer is None or tokenizer.vocab_size == rows:

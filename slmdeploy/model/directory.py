@@ -37,9 +37,8 @@ def read_directory(ref: ModelRef, folder: Path) -> Model:
     config = None if generic else family_for(hf_config).config(hf_config)
     weights = open_safetensors(folder)
     tokenizer, reason = _read_tokenizer(folder, hf_config)
-    remarks = tokenizer_remarks(tokenizer)
-    if config is not None:
-        remarks += check_vocabulary(config, weights, tokenizer)
+    vocab_size = hf_config.get("vocab_size") if config is None else config.vocab_size
+    agreement = check_vocabulary(weights, vocab_size, tokenizer)
     licence = licence_of_folder(folder, hf_config)
     return Model(
         ref=ref,
@@ -53,7 +52,7 @@ def read_directory(ref: ModelRef, folder: Path) -> Model:
         license=licence.name,
         license_text=licence.text,
         labels=_labels(hf_config, weights) if generic else (),
-        remarks=remarks,
+        remarks=tokenizer_remarks(tokenizer) + agreement,
     )
 
 

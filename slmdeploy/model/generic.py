@@ -5,6 +5,10 @@ This module imports torch; nothing on the way to ``slmdeploy --help`` imports it
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
 import torch
 from torch import Tensor, nn
 
@@ -59,15 +63,16 @@ def load_generic(model: Model) -> Classifier:
         raise UnsupportedModelError(f"{model.path} is not a folder that transformers can load.")
     transformers = import_transformers("Loading a classifier")
     try:
-        loaded, report = transformers.AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            attn_implementation="eager",
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
+        with _quiet(transformers):
+            loaded, report = transformers.AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                attn_implementation="eager",
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
     except KeyError as error:
         raise UnsupportedModelError(f"transformers does not have {error}.") from error
     except (OSError, ValueError, RuntimeError, ImportError) as error:
@@ -116,6 +121,19 @@ def example_inputs(model: Model, length: int) -> tuple[Tensor, Tensor]:
         return encode_fixed(model, _EXAMPLE, length)
     vocabulary = int(model.hf_config.get("vocab_size", 2))
     return _padded([i % vocabulary for i in range(1, length)], length, 0)
+
+
+@contextmanager
+def _quiet(transformers: ModuleType) -> Iterator[None]:
+    """Keep the library's own progress bar off the terminal, which is ours."""
+    logging = transformers.utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _padded(ids: list[int], length: int, pad_id: int) -> tuple[Tensor, Tensor]:

@@ -43,5 +43,6 @@ def read_gguf(ref: ModelRef, path: Path) -> Model:
         license_text=licence.text,
         note=None if kind is None else f"dequantized {kind}",
         compression=kind,
-        remarks=tokenizer_remarks(tokenizer) + check_vocabulary(config, source, tokenizer),
+        remarks=tokenizer_remarks(tokenizer)
+        + check_vocabulary(source, config.vocab_size, tokenizer),
     )

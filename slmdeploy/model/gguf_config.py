@@ -99,7 +99,8 @@ def _number(file: GgufFile, key: str, default: float | None = None) -> Any:
         raise ModelReadError(f"{file.path} has no key {key!r}.")
     if isinstance(value, tuple) and len(set(value)) == 1:
         value = value[0]  # some converters write one value a layer
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    usable = isinstance(value, int | float) and not isinstance(value, bool)
+    if not usable or not 0 < value < math.inf:
         raise ModelReadError(f"{file.path}: key {key!r} has the unusable value {value!r}.")
     # Files keep float32; the shortest decimal of it is what the checkpoint had (1e-05).
     return float(f"{value:.7g}") if isinstance(value, float) else value

@@ -10,15 +10,29 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import tokenizers
 
 __all__ = ["StreamDecoder", "TokenBytes", "token_bytes"]
 
-TokenBytes = Callable[[str], bytes]
+_SPACE = "\u2581"  # how SentencePiece writes a space
 _HEX_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+@dataclass(frozen=True)
+class TokenBytes:
+    """How a tokenizer's decoder makes bytes of tokens.
+
+    Attributes:
+        later: From a token's text to its bytes.
+        first: The same for the first token of a text, which may lose a leading space.
+    """
+
+    later: Callable[[str], bytes]
+    first: Callable[[str], bytes]
 
 
 class StreamDecoder(Protocol):
@@ -36,27 +50,20 @@ class ByteStream:
 
     Args:
         piece: Text of a token by id; ``None`` for those that are not shown.
-        to_bytes: The bytes that a token's text stands for.
-        strip_first_space: Drop one space at the very beginning.
+        rule: The bytes that a token's text stands for.
     """
 
-    def __init__(
-        self,
-        piece: Callable[[int], str | None],
-        to_bytes: TokenBytes,
-        *,
-        strip_first_space: bool,
-    ) -> None:
-        self._piece, self._to_bytes = piece, to_bytes
-        self._strip = strip_first_space
+    def __init__(self, piece: Callable[[int], str | None], rule: TokenBytes) -> None:
+        self._piece, self._rule = piece, rule
+        self._to_bytes = rule.first
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, token_id: int) -> str:
         """Take a token and give the characters that are whole by now."""
         piece = self._piece(token_id)
-        data = b"" if piece is None else self._to_bytes(piece)
-        if self._strip and data:
-            data, self._strip = data.removeprefix(b" "), False
+        if piece is None:
+            return ""
+        data, self._to_bytes = self._to_bytes(piece), self._rule.later
         return self._decoder.decode(data)
 
     def finish(self) -> str:
@@ -86,26 +93,41 @@ class WholeStream:
         return text
 
 
-def token_bytes(core: tokenizers.Tokenizer) -> tuple[TokenBytes, bool] | None:
-    """How the tokenizer's decoder makes bytes of a token.
+def token_bytes(core: tokenizers.Tokenizer) -> TokenBytes | None:
+    """Read from a tokenizer's decoder how tokens become bytes.
 
     Returns:
-        A function from a token's text to its bytes, and whether one space is dropped
-        at the beginning; ``None`` where tokens have no bytes of their own.
+        The rule; ``None`` where tokens have no bytes of their own.
     """
     steps = _steps(core)
     kinds = [step["type"] for step in steps]
     if kinds == ["ByteLevel"]:
-        return _byte_level_bytes, False
+        return TokenBytes(_byte_level_bytes, _byte_level_bytes)
     if kinds == ["Metaspace"]:
-        space = steps[0].get("replacement", "\u2581")
-        return _replacing(space, fallback=False), steps[0].get("prepend_scheme") != "never"
+        return _metaspace(steps[0])
     if kinds[:3] == ["Replace", "ByteFallback", "Fuse"] and steps[0]["content"] == " ":
-        space = steps[0]["pattern"].get("String")
-        strips = [(s.get("content"), s.get("start"), s.get("stop")) for s in steps[3:]]
-        if space and strips in ([], [(" ", 1, 0)]):
-            return _replacing(space, fallback=True), bool(strips)
+        return _sentencepiece(steps[0]["pattern"].get("String"), steps[3:])
     return None
+
+
+def _metaspace(step: Mapping[str, Any]) -> TokenBytes:
+    space = str(step.get("replacement", _SPACE))
+    later = _replacing(space, " ")
+    keeps = step.get("prepend_scheme") == "never"
+    return TokenBytes(later, later if keeps else _replacing(space, ""))
+
+
+def _sentencepiece(space: str | None, strips: Sequence[Mapping[str, Any]]) -> TokenBytes | None:
+    ends = [(strip.get("content"), strip.get("start"), strip.get("stop")) for strip in strips]
+    if not space or ends not in ([], [(" ", 1, 0)]):
+        return None
+    plain = _replacing(space, " ")
+
+    def later(piece: str) -> bytes:
+        match = _HEX_BYTE.fullmatch(piece)
+        return bytes([int(match[1], 16)]) if match else plain(piece)
+
+    return TokenBytes(later, (lambda piece: later(piece).removeprefix(b" ")) if ends else later)
 
 
 def _steps(core: tokenizers.Tokenizer) -> list[dict[str, Any]]:
@@ -115,12 +137,8 @@ def _steps(core: tokenizers.Tokenizer) -> list[dict[str, Any]]:
     return list(state["decoders"]) if state["type"] == "Sequence" else [state]
 
 
-def _replacing(space: str, *, fallback: bool) -> TokenBytes:
-    def to_bytes(piece: str) -> bytes:
-        match = _HEX_BYTE.fullmatch(piece) if fallback else None
-        return bytes([int(match[1], 16)]) if match else piece.replace(space, " ").encode("utf-8")
-
-    return to_bytes
+def _replacing(space: str, by: str) -> Callable[[str], bytes]:
+    return lambda piece: piece.replace(space, by).encode("utf-8")
 
 
 def _alphabet() -> dict[str, int]:

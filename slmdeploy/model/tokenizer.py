@@ -163,7 +163,7 @@ class Tokenizer:
         """
         try:
             ids: list[int] = self._core.encode(text).ids
-        except UnicodeEncodeError as error:  # bytes of a command line that were not UTF-8
+        except (TypeError, UnicodeEncodeError) as error:  # a command line that was not UTF-8
             raise TokenizerError("The text is not valid Unicode.") from error
         doubled = self.bos_id is not None and ids[:2] == [self.bos_id, self.bos_id]
         return ids[1:] if doubled else ids
@@ -177,8 +177,7 @@ class Tokenizer:
         """A decoder that takes tokens one at a time and gives whole characters."""
         if self._bytes is None:
             return WholeStream(lambda ids: str(self._core.decode(list(ids))))
-        to_bytes, strip = self._bytes
-        return ByteStream(self._piece, to_bytes, strip_first_space=strip)
+        return ByteStream(self._piece, self._bytes)
 
     def render_chat(
         self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True
