@@ -208,7 +208,10 @@ def _status(samples: Sequence[ProcessSample]) -> Status:
 
 
 def _first_reason(samples: Sequence[ProcessSample]) -> str:
-    return next((s.reason for s in samples if s.outcome != "ok" and s.reason), "no run finished")
+    first = next((sample for sample in samples if sample.outcome != "ok"), None)
+    if first is None or first.reason is None:
+        return "no run finished"
+    return first.reason if first.role == "timed" else f"the warm-up failed: {first.reason}"
 
 
 def _notes(samples: Sequence[ProcessSample], summary: dict[str, MetricValue]) -> tuple[str, ...]:

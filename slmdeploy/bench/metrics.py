@@ -131,8 +131,8 @@ def _quantiles(name: str, title: str, workloads: Workloads, what: str, read: _Re
             unit="ms",
             better="lower",
             workloads=workloads,
-            definition=f"The {percent}th percentile of {what} of all valid processes together"
-            " (Hyndman-Fan type 7). Needs enough values that one is to be expected beyond it.",
+            definition=f"The {percent}th percentile of {what}, those of all counted processes"
+            " pooled.",
             read=read,
             q=percent / 100,
         )

@@ -115,9 +115,9 @@ def translated(where: str) -> Iterator[None]:
 
 _HINTS = {
     "locked": "Another process is writing for long; try again when it is done.",
-    "readonly": "The file or its folder is read-only: name another one with --records.",
+    "readonly": "The file or its folder is read-only: name another one with --store.",
     "unable to open": "Is the path right, and may this user write there?",
-    "not a database": "This is not an SQLite file: name another one with --records.",
+    "not a database": "This is not an SQLite file: name another one with --store.",
     "malformed": "The file is damaged; move it aside, and a new one is made.",
 }
 

@@ -105,8 +105,9 @@ class Store:
         device: str | None = None,
         status: str | None = None,
         limit: int | None = None,
+        samples: bool = True,
     ) -> tuple[Record, ...]:
-        """Records that match all that is given, oldest first, samples included.
+        """Records that match all that is given, oldest first.
 
         Args:
             model: Name of the model.
@@ -115,6 +116,7 @@ class Store:
             device: Name of the device.
             status: ``valid``, ``invalid`` or ``failed``.
             limit: Only the latest so many.
+            samples: Load the samples; a mere listing does not need them.
         """
         columns = schema.records.c
         wanted = {
@@ -131,7 +133,7 @@ class Store:
             .limit(limit)
         )
         with translated(self._where), self._engine.connect() as connection:
-            return tuple(reversed(_load(connection, query)))
+            return tuple(reversed(_load(connection, query, samples=samples)))
 
 
 _TRIES = 8
@@ -221,11 +223,11 @@ def _sample_rows(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def _load(connection: Connection, query: Select[Any]) -> list[Record]:
-    """The records of a query, in its order, with their samples."""
+def _load(connection: Connection, query: Select[Any], *, samples: bool = True) -> list[Record]:
+    """The records of a query, in its order."""
     rows = connection.execute(query).all()
     kept: dict[str, list[Any]] = {row.id: [] for row in rows}
-    for record_id, document in _samples_of(connection, list(kept)):
+    for record_id, document in _samples_of(connection, list(kept) if samples else []):
         kept[record_id].append(document)
     return [read_record({**row.document, "samples": kept[row.id]}) for row in rows]
 

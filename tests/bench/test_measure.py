@@ -54,7 +54,7 @@ def test_after_a_failed_warm_up_nothing_more_is_started():
     runner = FakeRunner([BROKEN])
     result = measure(runner, WORKLOAD)
     assert len(result.samples) == 1
-    assert (result.status, result.reason) == ("failed", "out of memory")
+    assert (result.status, result.reason) == ("failed", "the warm-up failed: out of memory")
 
 
 def test_when_the_device_is_away_nothing_more_is_started():

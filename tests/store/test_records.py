@@ -108,6 +108,12 @@ def test_records_are_filtered_by_all_that_is_given(store):
     assert len(store.list(model="demo", bundle="demo--rpi5-executorch")) == 3
 
 
+def test_a_listing_can_leave_the_samples_where_they_are(store):
+    store.add(record())
+    assert store.list(samples=False)[0].samples == ()
+    assert len(store.list()[0].samples) == 2
+
+
 def test_an_empty_store_lists_nothing(store):
     assert store.list() == ()
 

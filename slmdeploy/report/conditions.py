@@ -1,0 +1,53 @@
+"""What must be equal for two records to be compared, and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from slmdeploy.store.record import Record
+
+__all__ = ["CONDITIONS", "differing", "warnings"]
+
+_Read = Callable[[Record], str]
+
+
+def _runners(record: Record) -> str:
+    """Runtime and version of the runner, as its processes said."""
+    starts = [sample.start for sample in record.samples if sample.start is not None]
+    said = {f"{start.runtime} {start.runner_version}" for start in starts}
+    return ", ".join(sorted(said)) or "unknown"
+
+
+CONDITIONS: Mapping[str, _Read] = {
+    "workload": lambda record: record.workload.key,
+    "threads": lambda record: str(record.threads or "runner's choice"),
+    "runner": _runners,
+}
+"""Conditions of a measurement; model, recipe, target and device are what is compared."""
+
+
+def differing(records: Sequence[Record]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """The conditions that differ: for each of them, each value with its records' ids.
+
+    Records without a valid run have no numbers to be compared, and are left out.
+    """
+    measured = [record for record in records if record.status == "valid"]
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for name, read in CONDITIONS.items():
+        groups: dict[str, tuple[str, ...]] = {}
+        for record in measured:
+            value = read(record)
+            groups[value] = (*groups.get(value, ()), record.id)
+        if len(groups) > 1:
+            found[name] = groups
+    return found
+
+
+def warnings(records: Sequence[Record]) -> tuple[str, ...]:
+    """One sentence per condition that differs."""
+    return tuple(
+        f"Measured under different conditions, not to be ranked: {name} is "
+        + "; ".join(f"{value} ({', '.join(ids)})" for value, ids in groups.items())
+        + "."
+        for name, groups in differing(records).items()
+    )

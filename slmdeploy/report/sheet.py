@@ -1,0 +1,139 @@
+"""Records as cells of text: what all renderers for people share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from slmdeploy.bench.metrics import Metric, metrics_for
+from slmdeploy.bench.summary import MetricValue, counted
+from slmdeploy.report.conditions import warnings
+from slmdeploy.report.numbers import ABSENT, in_shown_unit, number, shown_unit
+from slmdeploy.store.record import Record
+
+__all__ = ["Sheet", "make_sheets", "model_label", "runs_label"]
+
+_SPREADS = ("ttft_ms", "prefill_tokens_per_s", "decode_tokens_per_s")
+_NOT_MEASURED = "not measured by the version that made the record"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of records with one kind of workload.
+
+    Attributes:
+        caption: What all rows share.
+        heads: Column heads, units in them.
+        rows: One per record, failed ones included; as many cells as heads.
+        footnotes: Numbered from 1, as the cells' markers (``[1]``) are.
+        warnings: What forbids comparing the rows.
+    """
+
+    caption: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    footnotes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass
+class _Footnotes:
+    """Collects footnotes; equal texts share a number."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def mark(self, cell: str, *texts: str | None) -> str:
+        numbers = [self._number(text) for text in texts if text]
+        return f"{cell} [{', '.join(map(str, numbers))}]" if numbers else cell
+
+    def _number(self, text: str) -> int:
+        if text not in self.texts:
+            self.texts.append(text)
+        return self.texts.index(text) + 1
+
+
+def make_sheets(records: Sequence[Record]) -> tuple[Sheet, ...]:
+    """One sheet for decoders and one for generic models, where there are any."""
+    kinds: tuple[Literal["generate", "invoke"], ...] = ("generate", "invoke")
+    groups = ((kind, [r for r in records if r.workload.kind == kind]) for kind in kinds)
+    return tuple(_sheet(kind, group) for kind, group in groups if group)
+
+
+def model_label(record: Record) -> str:
+    """The model's name, with what must be said of it wherever it appears."""
+    note = record.model.note
+    return record.model.name if note is None else f"{record.model.name} ({note})"
+
+
+def runs_label(record: Record) -> str:
+    """How many timed runs count, of how many."""
+    timed = sum(sample.role == "timed" for sample in record.samples)
+    return f"{len(counted(record.samples))} of {timed}"
+
+
+def _sheet(kind: Literal["generate", "invoke"], records: Sequence[Record]) -> Sheet:
+    notes = _Footnotes()
+    metrics = [m for m in metrics_for(kind) if any(m.id in r.metrics for r in records)]
+    keys = {record.workload.key for record in records}
+    one_workload = len(keys) == 1
+    heads = ("Record", "Model", "Recipe", "Target", "Device", "Threads", "Runs", "Status")
+    workload_head = () if one_workload else ("Workload",)
+    return Sheet(
+        caption=f"Workload: {keys.pop()}." if one_workload else "",
+        heads=(*heads, *workload_head, *(head for m in metrics for head in _heads(m))),
+        rows=tuple(
+            (
+                *_identity(record, notes),
+                *(() if one_workload else (record.workload.key,)),
+                *(cell for metric in metrics for cell in _cells(record, metric, notes)),
+            )
+            for record in records
+        ),
+        footnotes=tuple(notes.texts),
+        warnings=warnings(records),
+    )
+
+
+def _heads(metric: Metric) -> tuple[str, ...]:
+    head = f"{metric.title}, {shown_unit(metric.unit)}".removesuffix(", count")
+    return (head, f"{metric.title} spread, %") if metric.id in _SPREADS else (head,)
+
+
+def _identity(record: Record, notes: _Footnotes) -> tuple[str, ...]:
+    """The cells of words; what is wrong with a record is a footnote of its status."""
+    return (
+        record.id,
+        model_label(record),
+        record.recipe.name,
+        record.target,
+        record.device,
+        "auto" if record.threads is None else str(record.threads),
+        runs_label(record),
+        notes.mark(record.status, record.reason, *record.notes),
+    )
+
+
+def _cells(record: Record, metric: Metric, notes: _Footnotes) -> tuple[str, ...]:
+    """The value, and its spread where the sheet has a column for it."""
+    found = record.metrics.get(metric.id)
+    value = _value_cell(found, metric, notes)
+    if metric.id not in _SPREADS:
+        return (value,)
+    return value, _spread_cell(found, notes)
+
+
+def _value_cell(found: MetricValue | None, metric: Metric, notes: _Footnotes) -> str:
+    if found is None:
+        return notes.mark(ABSENT, _NOT_MEASURED)
+    if found.value is None:
+        return notes.mark(ABSENT, found.reason or "no reason was recorded")
+    return number(in_shown_unit(found.value, metric.unit), metric.unit)
+
+
+def _spread_cell(found: MetricValue | None, notes: _Footnotes) -> str:
+    if found is None or found.value is None:
+        return ABSENT  # the value's own cell has the reason
+    if found.spread is None:
+        return notes.mark(ABSENT, "a spread needs two runs")
+    return f"{100 * found.spread:.1f}"

@@ -1,0 +1,55 @@
+"""Records as a measurement makes them, to be reported."""
+
+from __future__ import annotations
+
+from slmdeploy.bench.measure import measure, measure_invoke
+from slmdeploy.bench.summary import size_values
+from slmdeploy.bench.workload import invoke_workload, synthetic
+from slmdeploy.compress.recipe import BUILTIN_RECIPES
+from slmdeploy.errors import RunnerError
+from slmdeploy.store.record import Record, make_record
+
+from ..bench.traces import FakeRunner, generation, invocation  # noqa: TID252
+from ..store.recorded import MODEL  # noqa: TID252
+
+SIZES = size_values({"artifact_bytes": 100 << 20, "bundle_bytes": 110 << 20})
+
+
+def made(measurement, name: str, **changes) -> Record:
+    record = make_record(
+        measurement,
+        bundle="demo--rpi5-executorch",
+        manifest_sha256=None,
+        model=MODEL,
+        recipe=BUILTIN_RECIPES["8da4w"],
+        target="rpi5-executorch",
+        device="pi5-a",
+        sizes=SIZES,
+        provenance={},
+    )
+    return record.model_copy(update={"id": name, **changes})
+
+
+def decoder(name: str = "aaa", itl_ms=(10.0, 10.0, 12.5), *, tokens=8, threads=4, **changes):
+    scripts = [generation([latency] * (tokens - 1)) for latency in itl_ms]
+    workload = synthetic(1000, prompt=100, generate=tokens)
+    runner = FakeRunner(scripts)
+    measured = measure(runner, workload, processes=len(scripts), warmup=0, threads=threads)
+    return made(measured, name, **changes)
+
+
+def partly_failed(name: str = "bbb") -> Record:
+    scripts = [generation(), RunnerError("killed by signal 9", cause="died"), generation()]
+    workload = synthetic(1000, prompt=100, generate=8)
+    return made(measure(FakeRunner(scripts), workload, processes=3, warmup=0, threads=4), name)
+
+
+def failed(name: str = "ccc") -> Record:
+    runner = FakeRunner([RunnerError("no operator llama::custom_sdpa", cause="operator")])
+    return made(measure(runner, synthetic(1000, prompt=100, generate=8), threads=4), name)
+
+
+def generic(name: str = "ddd") -> Record:
+    workload = invoke_workload("forward", [], runs=10, warmup=1)
+    runner = FakeRunner([invocation([2.0] * 10)])
+    return made(measure_invoke(runner, workload, [], processes=1, warmup=0), name)
