@@ -1,6 +1,6 @@
 """What is kept in the cache of this computer, by kind; all of it can be made again.
 
-Only the folders named in ``KINDS`` are ever removed: the cache may have been moved to a
+Only what is named in ``KINDS`` are ever removed: the cache may have been moved to a
 folder that holds other things too.
 """
 
@@ -21,6 +21,7 @@ KINDS: Mapping[str, str] = {
     "models": "models that were fetched",
     "runners": "runners and kernel libraries that were compiled",
     "exports": "finished steps of exports",
+    "sha256.json": "hashes of models that were read",
 }
 
 
@@ -72,10 +73,10 @@ def clean(kinds: Iterable[str] = (), *, dry_run: bool = False) -> tuple[CacheKin
     return found
 
 
-def _count(name: str, folder: Path) -> CacheKind:
+def _count(name: str, place: Path) -> CacheKind:
     seen: dict[tuple[int, int], int] = {}
     files = 0
-    for parent, _, names in os.walk(folder):
+    for parent, _, names in _walk(place):
         for file in names:
             try:
                 status = os.lstat(os.path.join(parent, file))  # noqa: PTH118 - hot loop
@@ -83,15 +84,19 @@ def _count(name: str, folder: Path) -> CacheKind:
                 continue
             files += 1
             seen[status.st_dev, status.st_ino] = status.st_blocks * 512
-    return CacheKind(name, KINDS[name], folder, files, sum(seen.values()))
+    return CacheKind(name, KINDS[name], place, files, sum(seen.values()))
 
 
-def _remove(folder: Path) -> None:
+def _walk(place: Path) -> Iterable[tuple[str, list[str], list[str]]]:
+    return [(str(place.parent), [], [place.name])] if place.is_file() else os.walk(place)
+
+
+def _remove(place: Path) -> None:
     try:
         # A link is not followed: what it points to is not ours.
-        folder.unlink() if folder.is_symlink() else shutil.rmtree(folder)
+        place.unlink() if place.is_symlink() or place.is_file() else shutil.rmtree(place)
     except OSError as error:
         raise HostError(
-            f"{error.filename or folder} cannot be removed: {error.strerror}.",
-            hint=f"Look at the rights of {folder}.",
+            f"{error.filename or place} cannot be removed: {error.strerror}.",
+            hint=f"Look at the rights of {place}.",
         ) from error

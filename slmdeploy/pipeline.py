@@ -16,24 +16,21 @@ from slmdeploy.errors import SlmdeployError
 from slmdeploy.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from slmdeploy.bundle.manifest import Manifest, RungResult
+    from slmdeploy.model.inspect import ModelDescription
     from slmdeploy.runtime.protocol import Sampling
+    from slmdeploy.store.record import Record
     from slmdeploy.target.fit import FitFinding
 
 __all__ = [
     "Attempt",
-    "ComponentRow",
     "Exported",
     "Fetched",
     "Generated",
     "GenerationEnd",
     "Inspection",
-    "Measured",
     "Pushed",
     "ReportFormat",
-    "RunRow",
     "TargetFit",
     "Verified",
     "bench",
@@ -88,15 +85,6 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class ComponentRow:
-    """Parameters and bytes of one part of a model, as stored."""
-
-    name: str
-    parameters: int
-    bytes: int
-
-
-@dataclass(frozen=True)
 class TargetFit:
     """Whether a model would fit a target with the target's own recipe.
 
@@ -113,31 +101,9 @@ class TargetFit:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a model is.
+    """What a model is, and for each target that could be read whether it would fit."""
 
-    Attributes:
-        compression: What compression is already in it; ``None`` for none.
-        vocabulary_share: Share of the parameters that embedding and head take, 0 to 1.
-        tokenizer_reason: Why there is none, or what is wrong with it.
-        note: What must be said of it (``dequantized Q4_1``).
-    """
-
-    name: str
-    source: str
-    kind: str
-    architecture: str
-    parameters: int
-    bytes: int
-    dtypes: tuple[str, ...]
-    components: tuple[ComponentRow, ...]
-    compression: str | None
-    context: int | None
-    vocabulary_size: int | None
-    vocabulary_share: float | None
-    tokenizer: str | None
-    tokenizer_reason: str | None
-    license: str | None
-    note: str | None
+    model: ModelDescription
     fits: tuple[TargetFit, ...]
 
 
@@ -181,27 +147,6 @@ class Pushed:
     sent_bytes: int
     skipped_bytes: int
     dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A stored measurement: ``run`` is what ``report`` and ``runs show`` take."""
-
-    run: str
-    record: BaseModel
-
-
-@dataclass(frozen=True)
-class RunRow:
-    """A line of ``runs list``; ``reason`` says why a run is not ``ok``."""
-
-    run: str
-    created: str
-    bundle: str
-    target: str
-    device: str
-    status: str
-    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -321,7 +266,7 @@ def bench(
     store: str | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
-) -> tuple[Attempt[Measured], ...]:
+) -> tuple[Attempt[Record], ...]:
     """Measure a bundle on devices; the value is the stored record.
 
     Args:
@@ -333,12 +278,12 @@ def bench(
     raise NotImplementedError
 
 
-def runs(*, store: str | None = None) -> tuple[RunRow, ...]:
+def runs(*, store: str | None = None) -> tuple[Record, ...]:
     """The records of the store, newest first, failed ones too."""
     raise NotImplementedError
 
 
-def record(run: str, *, store: str | None = None) -> BaseModel:
+def record(run: str, *, store: str | None = None) -> Record:
     """One record of the store, with all its samples."""
     raise NotImplementedError
 
@@ -347,6 +292,7 @@ def report(
     selected: Sequence[str] = (),
     *,
     format: ReportFormat = "table",  # noqa: A002
+    definitions: bool = False,
     store: str | None = None,
 ) -> str:
     """Print records (all where none is named) in one of the formats."""
@@ -367,7 +313,7 @@ def run(
     store: str | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
-) -> tuple[Attempt[Measured], ...]:
+) -> tuple[Attempt[Record], ...]:
     """All of it: export, verify, push and bench; a record for each target and device.
 
     The subject of an attempt is ``<target> on <device>``.

@@ -11,6 +11,7 @@ from slmdeploy.cli.console import Console, bytes_text, plain, table_text
 from slmdeploy.cli.options import common, fetch_option, model_argument, targets_dir_option
 
 if TYPE_CHECKING:
+    from slmdeploy.model.inspect import ModelDescription
     from slmdeploy.pipeline import Inspection, TargetFit
 
 __all__ = ["command"]
@@ -35,28 +36,46 @@ def command(*, console: Console, model: str, fetch: bool, targets_dirs: tuple[Pa
 
 
 def _text(found: Inspection) -> str:
-    share = found.vocabulary_share
+    model = found.model
     rows = [
-        ("model", found.name),
-        ("source", found.source),
-        ("note", found.note),
-        ("kind", found.kind),
-        ("architecture", found.architecture),
-        ("parameters", f"{found.parameters:,}"),
-        ("bytes", f"{bytes_text(found.bytes)} as {', '.join(found.dtypes)}"),
-        ("compression", found.compression or "none"),
-        ("context", found.context),
-        ("vocabulary", found.vocabulary_size),
-        ("vocabulary share", None if share is None else f"{share:.1%} of the parameters"),
-        ("tokenizer", found.tokenizer or f"none: {found.tokenizer_reason}"),
-        ("license", found.license),
+        ("model", model.name),
+        ("source", f"{model.source}: {model.path}"),
+        ("note", model.note),
+        ("kind", model.kind),
+        ("architecture", model.architecture or "not named"),
+        ("family", model.family),
+        ("parameters", f"{model.parameters:,}"),
+        ("stored", f"{bytes_text(model.stored_bytes)} as {_dtypes(model)}"),
+        ("as float32", bytes_text(model.float32_bytes)),
+        ("compression", model.compression or "none"),
+        ("context", model.context),
+        ("vocabulary", model.vocab_size),
+        ("vocabulary share", f"{model.vocabulary_share:.1%} of the parameters"),
+        ("tokenizer", _tokenizer(model)),
+        ("license", model.license or "not stated"),
+        *(("remark", remark) for remark in model.remarks),
     ]
     facts = "\n".join(f"{name:<18}{value}" for name, value in rows if value is not None)
     parts = table_text(
-        ["component", "parameters", "bytes"],
-        [(c.name, c.parameters, c.bytes) for c in found.components],
+        ["component", "tensors", "parameters", "bytes", "share"],
+        [
+            (c.name, c.tensors, c.parameters, c.stored_bytes, f"{c.share:.1%}")
+            for c in model.components
+        ],
     )
     return "\n\n".join([facts, parts, *([_fits(found.fits)] if found.fits else [])])
+
+
+def _dtypes(model: ModelDescription) -> str:
+    return ", ".join(f"{share.dtype} ({share.tensors} tensors)" for share in model.dtypes)
+
+
+def _tokenizer(model: ModelDescription) -> str:
+    found = model.tokenizer
+    if found is None:
+        return f"none: {model.tokenizer_reason}"
+    template = "with" if found.chat_template else "without"
+    return f"{found.kind}, {found.vocab_size:,} tokens, {template} chat template"
 
 
 def _fits(fits: tuple[TargetFit, ...]) -> str:

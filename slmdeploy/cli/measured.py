@@ -11,7 +11,8 @@ from slmdeploy.cli.console import Console
 from slmdeploy.cli.outcome import finish
 
 if TYPE_CHECKING:
-    from slmdeploy.pipeline import Attempt, Measured
+    from slmdeploy.pipeline import Attempt
+    from slmdeploy.store.record import Record
 
 __all__ = ["finish_measured"]
 
@@ -19,7 +20,7 @@ __all__ = ["finish_measured"]
 def finish_measured(
     console: Console,
     schema: str,
-    attempts: Sequence[Attempt[Measured]],
+    attempts: Sequence[Attempt[Record]],
     *,
     store: str | None,
     more: Mapping[str, Any],
@@ -27,10 +28,8 @@ def finish_measured(
     """Print the records as one table below a line for each, or all as one document."""
     from slmdeploy import pipeline
 
-    code = finish(
-        console, schema, attempts, lambda subject, got: f"{subject}: {got.run}", more=more
-    )
-    kept = [attempt.value.run for attempt in attempts if attempt.value is not None]
+    code = finish(console, schema, attempts, lambda subject, got: f"{subject}: {got.id}", more=more)
+    kept = [attempt.value.id for attempt in attempts if attempt.value is not None]
     if kept and not console.json:
         click.echo(pipeline.report(kept, store=store))
     return code

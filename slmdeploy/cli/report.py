@@ -24,10 +24,16 @@ __all__ = ["command"]
     default="table",
     help="By default a table for the terminal.",
 )
+@click.option("--definitions", is_flag=True, help="Say how each figure is defined.")
 @store_option
 @common
 def command(
-    *, console: Console, runs: tuple[str, ...], form: ReportFormat, store: str | None
+    *,
+    console: Console,
+    runs: tuple[str, ...],
+    form: ReportFormat,
+    store: str | None,
+    definitions: bool,
 ) -> None:
     """Print measurements: those named, or all that are stored.
 
@@ -36,4 +42,6 @@ def command(
     from slmdeploy import pipeline
 
     chosen: ReportFormat = "json" if console.json else form
-    click.echo(pipeline.report(runs, format=chosen, store=store).rstrip("\n"))
+    click.echo(
+        pipeline.report(runs, format=chosen, definitions=definitions, store=store).rstrip("\n")
+    )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from slmdeploy.cli.console import Console, plain, table_text
 from slmdeploy.cli.options import common, store_option
+
+if TYPE_CHECKING:
+    from slmdeploy.store.record import Record
 
 __all__ = ["command"]
 
@@ -33,12 +37,20 @@ def list_runs(console: Console, store: str | None) -> None:
         return table_text(
             columns,
             [
-                (r.run, r.created, r.bundle, r.target, r.device, r.status, r.reason or "")
+                (
+                    r.id,
+                    f"{r.created:%Y-%m-%d %H:%M}",
+                    r.bundle,
+                    r.target,
+                    r.device,
+                    r.status,
+                    r.reason or "",
+                )
                 for r in rows
             ],
         )
 
-    console.show("slmdeploy/runs-list/1", {"runs": rows}, text)
+    console.show("slmdeploy/runs-list/1", {"runs": [_document(row) for row in rows]}, text)
 
 
 @command.command("show")
@@ -55,3 +67,9 @@ def show_run(console: Console, run: str, store: str | None) -> None:
         {"run": run, "record": record},
         lambda: json.dumps(record, indent=2, ensure_ascii=False),
     )
+
+
+def _document(record: Record) -> dict[str, Any]:
+    keys = ("id", "created", "bundle", "target", "device", "status", "reason")
+    document: dict[str, Any] = plain(record)
+    return {key: document[key] for key in keys}

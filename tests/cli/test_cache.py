@@ -10,6 +10,7 @@ def cache(tmp_path):
         path = folder / name
         path.parent.mkdir(parents=True)
         path.write_bytes(b"x" * 5000)
+    (folder / "sha256.json").write_text("{}")
     return folder
 
 
@@ -37,7 +38,7 @@ def test_clean_of_one_kind_leaves_the_others(cli, cache):
 def test_clean_with_dry_run_only_says_what_would_go(cli_json, cache):
     code, document = cli_json("cache", "clean", "--dry-run")
     assert code == 0
-    assert [kind["name"] for kind in document["removed"]] == ["models", "runners"]
+    assert [kind["name"] for kind in document["removed"]] == ["models", "runners", "sha256.json"]
     assert (cache / "models").exists()
 
 

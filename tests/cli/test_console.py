@@ -22,6 +22,14 @@ def test_values_become_what_json_has():
     assert plain(value) == {"inner": [{"path": "a/b", "count": None}], "names": ["x"]}
 
 
+def test_numbers_that_json_has_not_become_null():
+    assert plain({"snr_db": float("inf"), "kl": float("nan"), "cosine": 1.0}) == {
+        "snr_db": None,
+        "kl": None,
+        "cosine": 1.0,
+    }
+
+
 def test_a_column_of_numbers_stands_on_the_right():
     assert table_text(["name", "bytes"], [("a", 1), ("bb", 1000)]).splitlines() == [
         "name  bytes",

@@ -9,23 +9,22 @@ import pytest
 
 from slmdeploy.bundle.manifest import RungResult
 from slmdeploy.errors import ConnectError, ExportError, UnknownNameError
+from slmdeploy.model.inspect import Component, DtypeShare, ModelDescription, TokenizerSummary
 from slmdeploy.pipeline import (
     Attempt,
-    ComponentRow,
     Exported,
     Fetched,
     Generated,
     GenerationEnd,
     Inspection,
-    Measured,
     Pushed,
-    RunRow,
     TargetFit,
     Verified,
 )
 from slmdeploy.runtime.protocol import Sampling
 from slmdeploy.target.fit import fits
 from slmdeploy.target.load import load_target
+from tests.store.recorded import record
 
 GIB = 2**30
 AWAY = ConnectError("pi5-b is away.", hint="Run: ping pi5-b")
@@ -228,8 +227,7 @@ def test_an_error_in_the_middle_of_a_text_is_the_last_line(cli, step, bundle):
 
 
 def test_bench_hands_on_the_workload_and_prints_the_table(cli, step, bundle):
-    measured = Measured("r-1", load_target("local-executorch"))
-    calls = step("bench", (Attempt("local", measured),))
+    calls = step("bench", (Attempt("local", record(id="r-1")),))
     tables = step("report", "THE TABLE")
     done = cli(
         *("bench", bundle, "--prompt", "64", "--generate", "32", "--runs", "5", "--threads", "2"),
@@ -245,12 +243,21 @@ def test_bench_hands_on_the_workload_and_prints_the_table(cli, step, bundle):
 
 
 def test_bench_with_json_has_the_whole_record(cli_json, step, bundle):
-    measured = Measured("r-1", load_target("local-executorch"))
-    step("bench", (Attempt("local", measured),))
+    step("bench", (Attempt("local", record(id="r-1")),))
     code, document = cli_json("bench", bundle)
     assert code == 0
-    assert document["results"][0]["result"]["run"] == "r-1"
-    assert document["results"][0]["result"]["record"]["board"] == "local"
+    result = document["results"][0]["result"]
+    assert result["id"] == "r-1"
+    assert result["metrics"]["itl_p99_ms"]["value"] is None
+    assert len(result["samples"]) == 2
+
+
+def test_a_device_that_failed_keeps_its_record_and_sets_the_exit_code(cli_json, step, bundle):
+    failed = record(status="failed", reason="killed")
+    step("bench", (Attempt("pi5-b", failed, AWAY),))
+    code, document = cli_json("bench", bundle)
+    assert code == 4
+    assert document["results"][0]["result"]["reason"] == "killed"
 
 
 def test_run_hands_on_model_targets_and_devices(cli, step):
@@ -274,13 +281,28 @@ def test_report_prints_what_it_is_given(cli, step, words, form):
     calls = step("report", "THE REPORT\n")
     done = cli("report", "r-1", "r-2", *words)
     assert done.stdout == "THE REPORT\n"
-    assert calls == [((("r-1", "r-2"),), {"format": form, "store": None})]
+    assert calls == [((("r-1", "r-2"),), {"format": form, "definitions": False, "store": None})]
 
 
 def test_runs_list_keeps_the_failed_with_their_reason(cli, step):
-    rows = (RunRow("r-1", "2026-01-02T03:04:05Z", "tiny", "a", "local", "failed", "no memory"),)
-    step("runs", rows)
+    step("runs", (record(), record(status="failed", reason="no memory")))
     assert "no memory" in cli("runs", "list").stdout
+
+
+def test_runs_list_with_json_leaves_the_samples_out(cli_json, step):
+    step("runs", (record(id="r-1"),))
+    _, document = cli_json("runs", "list")
+    assert document["runs"] == [
+        {
+            "id": "r-1",
+            "created": "2026-11-22T19:51:32Z",
+            "bundle": "demo--rpi5-executorch",
+            "target": "rpi5-executorch",
+            "device": "pi5-a",
+            "status": "valid",
+            "reason": None,
+        }
+    ]
 
 
 def test_runs_list_of_nothing_says_how_to_begin(cli, step):
@@ -289,11 +311,11 @@ def test_runs_list_of_nothing_says_how_to_begin(cli, step):
 
 
 def test_runs_show_gives_the_record(cli_json, step):
-    step("record", load_target("local-executorch"))
+    step("record", record(id="r-1"))
     code, document = cli_json("runs", "show", "r-1")
     assert code == 0
     assert (document["schema"], document["run"]) == ("slmdeploy/runs-show/1", "r-1")
-    assert document["record"]["board"] == "local"
+    assert document["record"]["samples"][1]["reason"] == "killed"
 
 
 def test_fetch_says_where_it_is_and_what_must_be_said_of_it(cli, step):
@@ -308,36 +330,66 @@ def inspection(**change):
     facts = {
         "name": "demo",
         "source": "demo",
+        "path": "/cache/demo.gguf",
         "kind": "decoder",
         "architecture": "LlamaForCausalLM",
+        "family": "llama",
         "parameters": 134_515_008,
-        "bytes": 98_362_432,
-        "dtypes": ("Q4_1",),
-        "components": (ComponentRow("embedding", 28_311_552, 20_000_000),),
-        "compression": "GGUF Q4_1",
-        "context": 8192,
-        "vocabulary_size": 49_152,
-        "vocabulary_share": 0.21,
-        "tokenizer": "gpt2",
-        "tokenizer_reason": None,
-        "license": "apache-2.0",
-        "note": "dequantized Q4_1",
-        "fits": (
-            TargetFit(
-                "rpi5-executorch",
-                "8da4w-head8",
-                GIB,
-                tuple(fits(load_target("rpi5-executorch"), GIB, 9 * GIB)),
+        "stored_bytes": 98_362_432,
+        "float32_bytes": 4 * 134_515_008,
+        "components": (
+            Component(
+                name="embedding",
+                tensors=1,
+                parameters=28_311_552,
+                stored_bytes=20_000_000,
+                share=0.21,
             ),
         ),
+        "dtypes": (
+            DtypeShare(dtype="Q4_1", tensors=1, parameters=28_311_552, stored_bytes=20_000_000),
+        ),
+        "vocab_size": 49_152,
+        "vocabulary_parameters": 28_311_552,
+        "vocabulary_share": 0.21,
+        "tied": True,
+        "layers": 30,
+        "hidden_size": 576,
+        "heads": 9,
+        "kv_heads": 3,
+        "head_dim": 64,
+        "context": 8192,
+        "compression": "GGUF Q4_1",
+        "note": "dequantized Q4_1",
+        "license": "apache-2.0",
+        "tokenizer": TokenizerSummary(
+            kind="BPE",
+            vocab_size=49_152,
+            special_tokens=3,
+            stop_ids=(2,),
+            bos_id=1,
+            chat_template=True,
+        ),
+        "tokenizer_reason": None,
+        "labels": (),
+        "remarks": ("cut short on purpose",),
     }
-    return Inspection(**{**facts, **change})
+    target = load_target("rpi5-executorch")
+    fit = TargetFit(target.name, target.recipe.name, GIB, tuple(fits(target, GIB, 9 * GIB)))
+    return Inspection(ModelDescription(**{**facts, **change}), (fit,))
 
 
 def test_inspect_tells_all_that_is_known(cli, step):
     step("inspect", inspection())
     out = cli("inspect", "demo").stdout
-    for text in ("134,515,008", "21.0% of the parameters", "apache-2.0", "dequantized Q4_1"):
+    for text in (
+        "134,515,008",
+        "21.0% of the parameters",
+        "apache-2.0",
+        "dequantized Q4_1",
+        "BPE, 49,152 tokens, with chat template",
+        "cut short on purpose",
+    ):
         assert text in out
     assert "memory: fail (needs 9.0 GiB of 8.0 GiB)" in out
 
@@ -348,8 +400,8 @@ def test_inspect_says_why_there_is_no_tokenizer(cli, step):
 
 
 def test_inspect_with_json_keeps_unknown_values_null(cli_json, step):
-    step("inspect", inspection(license=None, vocabulary_share=None))
+    step("inspect", inspection(license=None, context=None))
     _, document = cli_json("inspect", "demo")
-    assert document["license"] is None
-    assert document["vocabulary_share"] is None
+    assert document["model"]["license"] is None
+    assert document["model"]["context"] is None
     assert document["fits"][0]["findings"][0]["status"] == "fail"
