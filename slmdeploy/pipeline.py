@@ -207,11 +207,16 @@ def export(
     """Compress and export a model for each target; a bundle each under ``output``.
 
     Args:
+        model: A directory, a hub id, a GGUF file or ``demo``.
+        targets: Names or files of targets.
         recipe: Name or file; ``None`` for each target's own.
         context: Tokens in the cache; ``None`` for the target's own.
-        output: Folder of bundles; ``None`` for ``./bundles``.
+        output: Folder of bundles; ``None`` for the project's ``bundles``.
         verify: Climb the ladder to the host's rung.
         fetch: Download the model if it is not here.
+        targets_dirs: Further folders of target profiles.
+        dry_run: Only say what would be made.
+        progress: Is told what is being done.
     """
     raise NotImplementedError
 
@@ -249,8 +254,15 @@ def generate(
     """Answer a prompt on a device, piece by piece; the last event is a ``GenerationEnd``.
 
     Args:
+        bundle: The bundle's folder.
+        prompt: What the user says.
+        device: A selector that names one device.
+        max_new: Tokens at most.
+        sampling: How tokens are chosen; ``None`` for greedy.
         system: A system message, where the chat template takes one.
         raw: Continue the text as it stands, without a chat template.
+        threads: Worker threads; ``None`` for the target's.
+        progress: Is told what is done until the first piece comes.
     """
     raise NotImplementedError
 
@@ -269,11 +281,18 @@ def bench(
 ) -> tuple[Attempt[Record], ...]:
     """Measure a bundle on devices; the value is the stored record.
 
+    A device that failed has its record as well, with the reason, beside the error.
+
     Args:
+        bundle: The bundle's folder.
+        devices: Selectors, as ``--device`` takes them.
         prompt: Prompt tokens; ``None`` for the workload's own.
         generate: Tokens to generate, end of text ignored.
         runs: Processes after the warm-up.
+        threads: Worker threads; ``None`` for the target's.
         store: Path or URL of the store; ``None`` for the project's.
+        dry_run: Only say what would be measured (no record).
+        progress: Is told what is being done.
     """
     raise NotImplementedError
 
