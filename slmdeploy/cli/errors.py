@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -72,7 +73,7 @@ def _explained(error: BaseException, words: Sequence[str]) -> int:
 
 
 def _is_verbose(words: Sequence[str]) -> bool:
-    return "-v" in words or "--verbose" in words
+    return any(word == "--verbose" or re.fullmatch("-q*v[qv]*", word) for word in words)
 
 
 def _payload(kind: str, message: str, hint: str | None, code: int) -> dict[str, Any]:

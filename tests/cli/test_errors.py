@@ -110,9 +110,10 @@ def test_a_bug_ends_with_70_and_keeps_its_traceback_in_a_file(cli, step):
     assert "ValueError: of no use" in Path(path).read_text()
 
 
-def test_a_bug_shows_its_traceback_with_v(cli, step):
+@pytest.mark.parametrize("word", ["-v", "-qv", "--verbose"])
+def test_a_bug_shows_its_traceback_with_v(cli, step, word):
     step("report", ValueError("of no use"))
-    assert "Traceback" in cli("report", "-v").stderr
+    assert "Traceback" in cli("report", word).stderr
 
 
 def test_a_bug_is_told_even_where_its_traceback_cannot_be_saved(cli, step, tmp_path):
