@@ -18,6 +18,8 @@ __all__ = ["RECORDS_ABREAST", "render_table"]
 RECORDS_ABREAST = 3
 """Records side by side; more go below, so that 80 columns are enough."""
 
+_WIDTHS = {1: 44, 2: 26, 3: 18}  # of a record, by how many stand abreast; an id takes 18
+
 
 def render_table(records: Sequence[Record], *, definitions: bool = False) -> RenderableType:
     """A rich renderable; arguments as for ``render_markdown``."""
@@ -47,7 +49,7 @@ def _block(sheet: Sheet, rows: Sequence[Sequence[str]]) -> Table:
     table = Table(header_style="bold")
     table.add_column(sheet.heads[0])
     for row in rows:
-        table.add_column(Text(row[0]), justify="right", overflow="fold", min_width=len(row[0]))
+        table.add_column(Text(row[0]), justify="right", overflow="fold", width=_WIDTHS[len(rows)])
     for place, head in enumerate(sheet.heads[1:], start=1):
         table.add_row(Text(head), *(_cell(head, row[place]) for row in rows))
     return table
