@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from slmdeploy.compress.recipe import Recipe
+from slmdeploy.export.artifact import ByteRow, CacheInfo, MemoryInfo, MethodInfo, TensorInfo
 
 __all__ = [
     "MANIFEST_NAME",
@@ -45,32 +46,6 @@ class FileInfo(_Part):
     sha256: str
 
 
-class TensorInfo(_Part):
-    """A method's input or output; ``dtype`` is numpy's name (``float32``, ``int64``)."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-
-class MethodInfo(_Part):
-    """A method of the artifact.
-
-    Attributes:
-        delegated_ops: Operators that run inside a delegate (XNNPACK).
-        total_ops: All operators of the method, inside and outside.
-        delegates: Calls of a delegate in one run of the method.
-        outside: Operators outside the delegates, by name, with their count.
-    """
-
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
-    delegated_ops: int
-    total_ops: int
-    delegates: int
-    outside: dict[str, int] = Field(default_factory=dict)
-
-
 class ModelInfo(_Part):
     """Where the model came from.
 
@@ -102,42 +77,6 @@ class TokenizerInfo(_Part):
     bos_id: int | None
     stop_ids: tuple[int, ...]
     chat_template: bool
-
-
-class CacheInfo(_Part):
-    """The KV cache: one pair of buffers a layer inside the artifact.
-
-    Attributes:
-        layout: Order of the dimensions, as in ``[1, context, kv_heads, head_dim]``.
-        capacity: Tokens that the buffers hold; at least the context.
-    """
-
-    layout: str
-    dtype: str
-    layers: int
-    capacity: int
-    bytes: int
-
-
-class MemoryInfo(_Part):
-    """Memory on the device, in bytes.
-
-    Attributes:
-        planned: The memory plan of the largest method, cache included.
-        predicted_peak: An estimate of the peak resident set of the runner.
-        method: How ``predicted_peak`` was estimated.
-    """
-
-    planned: int
-    predicted_peak: int
-    method: str
-
-
-class ByteRow(_Part):
-    """A line of the table that says where the artifact's bytes are."""
-
-    component: str
-    bytes: int
 
 
 class ArtifactInfo(_Part):

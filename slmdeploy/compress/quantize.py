@@ -71,7 +71,7 @@ def _config(spec: LinearSpec) -> Any:
     except ImportError as error:
         raise MissingExtraError("executorch", f"Recipe scheme {spec.scheme!r}") from error
     granularity = PerAxis(0) if spec.group_size is None else PerGroup(spec.group_size)
-    dtype = torch.int4 if spec.bits == 4 else torch.int8
+    dtype = getattr(torch, f"int{spec.bits}")
     if spec.scheme in ("w4", "w8"):
         return IntxWeightOnlyConfig(weight_dtype=dtype, granularity=granularity)
     return Int8DynamicActivationIntxWeightConfig(

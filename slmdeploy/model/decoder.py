@@ -15,6 +15,7 @@ from a textbook implementation where exporters need it to:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -201,7 +202,7 @@ class Decoder(nn.Module):
         """The stages in order: one more than there are layers."""
         layers = self.layer_list()
         yield FirstStage(layers[0])
-        for layer, following in zip(layers, layers[1:], strict=False):
+        for layer, following in pairwise(layers):
             yield MiddleStage(layer, following)
         yield LastStage(layers[-1], self.norm, self.head)
 

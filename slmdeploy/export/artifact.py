@@ -1,0 +1,105 @@
+"""What an exporter gives: the runtime's file and what is known of it. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Artifact", "ByteRow", "CacheInfo", "MemoryInfo", "MethodInfo", "TensorInfo"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TensorInfo(_Part):
+    """A method's input or output; ``dtype`` is numpy's name (``float32``, ``int64``)."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class MethodInfo(_Part):
+    """A method of the artifact.
+
+    Attributes:
+        delegated_ops: Operators that run inside a delegate (XNNPACK).
+        total_ops: All operators of the method, inside and outside.
+        delegates: Calls of a delegate in one run of the method.
+        outside: Operators outside the delegates, by name, with their count.
+        planned_bytes: Its memory plan, shared buffers included.
+    """
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    delegated_ops: int
+    total_ops: int
+    delegates: int
+    outside: dict[str, int] = Field(default_factory=dict)
+    planned_bytes: int
+
+
+class CacheInfo(_Part):
+    """The KV cache: one pair of buffers a layer inside the artifact.
+
+    Attributes:
+        layout: Order of the dimensions, as in ``[1, context, kv_heads, head_dim]``.
+        capacity: Tokens that the buffers hold; at least the context.
+    """
+
+    layout: str
+    dtype: str
+    layers: int
+    capacity: int
+    bytes: int
+
+
+class MemoryInfo(_Part):
+    """Memory on the device, in bytes.
+
+    Attributes:
+        planned: The memory plans of all methods, shared buffers once.
+        predicted_peak: An estimate of the peak resident set of the runner.
+        method: How ``predicted_peak`` was estimated.
+    """
+
+    planned: int
+    predicted_peak: int
+    method: str
+
+
+class ByteRow(_Part):
+    """A line of the table that says where the artifact's bytes are."""
+
+    component: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The runtime's file, and what the manifest will say of it.
+
+    Attributes:
+        path: The file.
+        runtime: Which runtime takes it, as in ``executorch``.
+        kernels: Which kernel set it needs beyond the runtime's own.
+        bytes_by_component: Adds up to the size of the file.
+        bytes_in_delegates: Weights and graphs that a delegate owns.
+        versions: Packages that made it, with their versions.
+    """
+
+    path: Path
+    runtime: str
+    kernels: str | None
+    methods: dict[str, MethodInfo]
+    bytes_by_component: tuple[ByteRow, ...]
+    bytes_in_delegates: int
+    memory: MemoryInfo
+    versions: dict[str, str]
+    cache: CacheInfo | None = None
+    context: int | None = None
+    prefill_chunk: int | None = None
+    logits: str | None = None

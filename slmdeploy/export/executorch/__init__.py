@@ -1,0 +1,1 @@
+"""The ExecuTorch exporter: one ``.pte`` with methods ``prefill`` and ``decode``."""

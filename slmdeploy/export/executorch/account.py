@@ -1,0 +1,90 @@
+"""Where the bytes of an artifact are, and what memory its runner will need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from slmdeploy.compress.recipe import LinearSpec, Recipe
+from slmdeploy.export.artifact import ByteRow, MemoryInfo
+from slmdeploy.export.executorch.lowering import LoweredStage
+from slmdeploy.model.decoder import Decoder, Layer
+
+__all__ = ["bytes_by_component", "bytes_in_delegates", "linear_bytes", "predict_memory"]
+
+RUNNER_BYTES = 24 * 2**20
+"""Resident set of the runner before it loads a model, libraries included."""
+
+
+def linear_bytes(outputs: int, inputs: int, spec: LinearSpec) -> int:
+    """Bytes that XNNPACK's file keeps of a linear layer, bias aside.
+
+    4-bit weights have bfloat16 scales per group (one group per row where there are
+    none), 8-bit ones float32 scales per row.
+    """
+    weights = outputs * inputs * spec.bits // 8
+    if spec.bits == 4:
+        return weights + 2 * outputs * (inputs // (spec.group_size or inputs))
+    return weights + (4 * outputs if spec.bits == 8 else 0)
+
+
+def _layer_bytes(layer: Layer, spec: LinearSpec) -> tuple[int, int]:
+    """Attention and feed-forward weights of a layer."""
+
+    def size(linear: nn.Linear) -> int:
+        bias = 0 if linear.bias is None else 4 * linear.out_features
+        return bias + linear_bytes(linear.out_features, linear.in_features, spec)
+
+    return size(layer.qkv) + size(layer.o), size(layer.gate_up) + size(layer.down)
+
+
+def _nbytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def bytes_in_delegates(stages: Iterable[LoweredStage]) -> tuple[int, int]:
+    """Bytes of the delegates' constants, each once, and of their graphs."""
+    constants: dict[str, int] = {}
+    graphs: dict[bytes, int] = {}
+    for stage in stages:
+        output = stage.delegate.named_data_store_output
+        graphs[stage.delegate.processed_bytes] = len(stage.delegate.processed_bytes)
+        for key, entry in output.pte_data.items():
+            constants[key] = len(output.buffers[entry.buffer_index])
+    return sum(constants.values()), sum(graphs.values())
+
+
+def bytes_by_component(
+    decoder: Decoder, recipe: Recipe, stages: list[LoweredStage], total: int
+) -> tuple[ByteRow, ...]:
+    """Rows that add up to the size of the file."""
+    sizes = [_layer_bytes(layer, recipe.body) for layer in decoder.layer_list()]
+    head = linear_bytes(decoder.head.out_features, decoder.head.in_features, recipe.head_spec)
+    attention, mlp = (sum(column) for column in zip(*sizes, strict=True))
+    constants, graphs = bytes_in_delegates(stages)
+    rows = {
+        "embedding": _nbytes([*decoder.embedding.parameters(), *decoder.embedding.buffers()]),
+        "attention weights": attention,
+        "feed-forward weights": mlp,
+        "head": head,
+        "norms and other constants": max(0, constants - attention - mlp - head),
+        "rotary tables": _nbytes([decoder.cos, decoder.sin]),
+        "delegate graphs": graphs,
+    }
+    rest = total - sum(rows.values())
+    named = [*rows.items(), ("program and padding", rest)]
+    return tuple(ByteRow(component=name, bytes=size) for name, size in named)
+
+
+def predict_memory(planned: int, artifact: int, delegated: int) -> MemoryInfo:
+    """Estimate the runner's peak resident set.
+
+    The file is mapped and read through once, so its pages count as resident; XNNPACK
+    packs a copy of the delegates' weights, once for both methods.
+    """
+    return MemoryInfo(
+        planned=planned,
+        predicted_peak=RUNNER_BYTES + artifact + delegated + planned,
+        method="runner + mapped file + weights as XNNPACK packs them + memory plan",
+    )

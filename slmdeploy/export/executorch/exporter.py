@@ -1,0 +1,191 @@
+"""A compressed decoder to a ``.pte`` with the methods ``prefill`` and ``decode``."""
+
+from __future__ import annotations
+
+import math
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from slmdeploy.compress.quantize import Compressed, quiet_torchao
+from slmdeploy.errors import ExportError, MissingExtraError
+from slmdeploy.export.artifact import Artifact, CacheInfo
+from slmdeploy.export.options import ExecutorchOptions
+from slmdeploy.model.config import DecoderConfig
+from slmdeploy.model.decoder import Decoder
+from slmdeploy.progress import Progress, Step, silent
+
+try:
+    from slmdeploy.export.executorch import account
+    from slmdeploy.export.executorch.lowering import StageLowering
+    from slmdeploy.export.executorch.program import (
+        Method,
+        assemble,
+        describe_methods,
+        planned_bytes,
+        write_program,
+    )
+    from slmdeploy.export.executorch.steps import Cache, LlmStep, PortableStep, lower_step
+except ImportError as error:
+    raise MissingExtraError("executorch", "Export to ExecuTorch") from error
+
+__all__ = ["capacity_for", "choose_context", "export"]
+
+LONGEST_DEFAULT = 2048
+
+
+def choose_context(config: DecoderConfig, asked: int | None) -> int:
+    """Tokens that the cache shall hold.
+
+    Raises:
+        ExportError: More is asked than the model was trained for.
+    """
+    if asked is None:
+        return min(config.context, LONGEST_DEFAULT)
+    if asked > config.context:
+        raise ExportError(
+            f"A context of {asked} tokens is beyond the model's {config.context}.",
+            hint=f"Run again with --context {config.context} or less.",
+        )
+    return asked
+
+
+def capacity_for(context: int, chunk: int) -> int:
+    """Size of the cache: whole chunks, so that a padded last chunk always fits."""
+    return math.ceil(context / chunk) * chunk
+
+
+def export(
+    compressed: Compressed,
+    options: ExecutorchOptions,
+    destination: Path,
+    *,
+    context: int,
+    progress: Progress = silent,
+) -> Artifact:
+    """Export a decoder; its rotary tables must have ``capacity_for(...)`` positions.
+
+    Args:
+        compressed: What to export.
+        options: How.
+        destination: The ``.pte`` to write.
+        context: Tokens that a run may hold.
+        progress: Is told of each stage.
+
+    Raises:
+        ExportError: A part of the model has no place in a delegate.
+    """
+    decoder, config = compressed.module, compressed.module.config
+    _unwrap(decoder)
+    capacity = capacity_for(context, options.prefill_chunk)
+    cache = Cache(config, _cache_shape(config, options.kernels, capacity))
+    steps = _lower(compressed, options, cache, progress)
+    methods = {name: _method(step, options, name) for name, step in steps.items()}
+    progress(Step("plan memory and write"))
+    constants = {
+        "get_context": context,
+        "get_capacity": capacity,
+        "get_vocab_size": config.vocab_size,
+        "get_prefill_chunk": options.prefill_chunk,
+    }
+    program = assemble(methods, constants)
+    write_program(program, destination)
+    progress(Step("plan memory and write", finished=True))
+    stages = [stage for step in steps.values() for stage in step.lowered()]
+    size, planned = destination.stat().st_size, planned_bytes(program, methods)
+    weights, graphs = account.bytes_in_delegates(stages)
+    return Artifact(
+        path=destination,
+        runtime="executorch",
+        kernels=options.kernels,
+        methods=describe_methods(program, methods),
+        bytes_by_component=account.bytes_by_component(decoder, compressed.recipe, stages, size),
+        bytes_in_delegates=weights + graphs,
+        memory=account.predict_memory(planned, size, weights),
+        versions={name: version(name) for name in ("torch", "executorch", "torchao")},
+        cache=_cache_info(cache, config, options.kernels, capacity),
+        context=context,
+        prefill_chunk=options.prefill_chunk,
+        logits=options.logits,
+    )
+
+
+def _unwrap(decoder: Decoder) -> None:
+    """Turn torchao's tensors into plain ones with names, which the lowering exchanges."""
+    from torchao.utils import unwrap_tensor_subclass
+
+    with quiet_torchao():
+        unwrap_tensor_subclass(decoder)
+
+
+def _cache_shape(
+    config: DecoderConfig, kernels: Literal["portable", "llm"], capacity: int
+) -> tuple[int, ...]:
+    if kernels == "llm":
+        return (1, capacity, config.kv_heads, config.head_dim)
+    return (config.kv_heads, capacity, config.head_dim)
+
+
+def _cache_info(
+    cache: Cache, config: DecoderConfig, kernels: Literal["portable", "llm"], capacity: int
+) -> CacheInfo:
+    named = {
+        "llm": "[1, capacity, kv_heads, head_dim]",
+        "portable": "[kv_heads, capacity, head_dim]",
+    }
+    size = sum(buffer.numel() * buffer.element_size() for buffer in cache.buffers())
+    return CacheInfo(
+        layout=named[kernels],
+        dtype="float32",
+        layers=config.layers,
+        capacity=capacity,
+        bytes=size,
+    )
+
+
+def _lower(
+    compressed: Compressed, options: ExecutorchOptions, cache: Cache, progress: Progress
+) -> dict[str, LlmStep | PortableStep]:
+    """Lower the stages of both methods; they share graphs where the shapes agree."""
+    if options.kernels == "llm":
+        # Registers the operators' schemas in torch; only the host needs that library.
+        import executorch.extension.llm.custom_ops.custom_ops  # noqa: F401
+    lowering = StageLowering()
+    total, done = 2 * (compressed.module.config.layers + 1), 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        progress(Step("lower to XNNPACK", done, total, finished=done == total))
+
+    return {
+        name: lower_step(
+            compressed.module,
+            cache,
+            lowering,
+            kernels=options.kernels,
+            length=length,
+            rows="one" if options.logits == "last" or length == 1 else "all",
+            advance=advance,
+        )
+        for name, length in (("decode", 1), ("prefill", options.prefill_chunk))
+    }
+
+
+def _method(step: LlmStep | PortableStep, options: ExecutorchOptions, name: str) -> Method:
+    """Example inputs and names of a step; ``decode`` has one row anyway."""
+    length = 1 if name == "decode" else options.prefill_chunk
+    number = torch.zeros(1, dtype=torch.int64)
+    inputs: tuple[Tensor, ...] = (torch.zeros(1, length, dtype=torch.int64), number)
+    if name == "prefill" and options.logits == "last":
+        inputs = (*inputs, number.clone())
+    return Method(
+        module=step,
+        inputs=inputs,
+        input_names=("tokens", "position", "last")[: len(inputs)],
+        output_names=("logits",),
+        delegated_ops=sum(stage.operators for stage in step.lowered()),
+    )
