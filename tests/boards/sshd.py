@@ -190,8 +190,8 @@ def _why_not() -> str | None:
     return None
 
 
-def make_key(path: Path, passphrase: str = "") -> None:
-    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f", str(path)]
+def make_key(path: Path, passphrase: str = "", kind: str = "ed25519") -> None:
+    argv = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "test", "-f", str(path)]
     subprocess.run(argv, check=True)
 
 

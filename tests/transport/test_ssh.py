@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
+import shutil
+import signal
 import socket
+import subprocess
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -123,6 +129,62 @@ def test_the_usual_key_of_the_user_is_found(shared_sshd: SshdBoard, tmp_path: Pa
         assert ssh.run(["true"]).code == 0
 
 
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An agent that holds no key yet."""
+    socket_path = tmp_path / "agent"
+    said = subprocess.run(
+        [_tool("ssh-agent"), "-s", "-a", str(socket_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    pid = re.search(r"SSH_AGENT_PID=(\d+)", said)
+    assert pid
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket_path))
+    yield
+    os.kill(int(pid[1]), signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("agent")
+def test_the_agent_lets_us_in_without_a_file(shared_sshd: SshdBoard):
+    add_to_agent(shared_sshd.client_key)
+    with closing(open_ssh(shared_sshd.device(), identity_file=None)) as ssh:
+        assert ssh.run(["true"]).code == 0
+
+
+@pytest.mark.usefixtures("agent")
+def test_the_agent_is_asked_when_the_file_is_behind_a_passphrase(
+    shared_sshd: SshdBoard, tmp_path: Path
+):
+    make_key(tmp_path / "locked", "long enough")
+    add_to_agent(shared_sshd.client_key)
+    with closing(open_ssh(shared_sshd.device(), identity_file=tmp_path / "locked")) as ssh:
+        assert ssh.run(["true"]).code == 0
+
+
+@pytest.mark.usefixtures("agent")
+def test_too_many_keys_in_the_agent_point_to_the_identity_file(sshd_board: Device, tmp_path: Path):
+    for number in range(8):  # sshd hangs up after six (MaxAuthTries)
+        make_key(tmp_path / f"key{number}")
+        add_to_agent(tmp_path / f"key{number}")
+    with pytest.raises(AuthError, match=r"hung up after \d of our keys") as caught:
+        open_ssh(sshd_board, identity_file=None)
+    assert "identity_file" in str(caught.value.hint)
+
+
+def test_of_several_host_keys_the_pinned_one_is_asked_for(own_sshd: SshdBoard):
+    second = own_sshd.folder / "second_host_key"
+    make_key(second, kind="ecdsa")
+    rows = own_sshd.folder / "sshd_config"
+    rows.write_text(rows.read_text() + f"HostKey {second}\n")
+    own_sshd.kill()
+    own_sshd.start()
+    pinned = " ".join(second.with_suffix(".pub").read_text().split()[:2])
+    with closing(open_ssh(own_sshd.device(), host_key=pinned)) as ssh:
+        assert ssh.run(["true"]).code == 0
+
+
 def test_what_a_login_script_prints_does_not_get_into_the_output(own_sshd: SshdBoard):
     rows = own_sshd.folder / "sshd_config"
     noisy = 'ForceCommand echo "welcome"; eval "$SSH_ORIGINAL_COMMAND"\n'
@@ -200,6 +262,22 @@ def test_a_killed_server_says_where_it_happened(own_sshd: SshdBoard):
     own_sshd.kill()
     with closing(ssh), pytest.raises(ConnectError, match=r"pi5-a \(127\.0\.0\.1:\d+\)"):
         ssh.run(["true"])
+
+
+def add_to_agent(key: Path) -> None:
+    # The agent's tool refuses a key that others may read.
+    own = Path(os.environ["HOME"]) / key.name
+    own.write_bytes(key.read_bytes())
+    own.chmod(0o600)
+    subprocess.run([_tool("ssh-add"), "-q", str(own)], check=True)
+    own.unlink()
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"no {name} is installed (apt-get install openssh-client)")
+    return found
 
 
 def _answer_http(server: socket.socket) -> None:
