@@ -1,13 +1,12 @@
 #include "args.h"
 
-#include <cerrno>
-#include <cmath>
-#include <cstdlib>
+#include <algorithm>
 #include <functional>
 #include <limits>
 #include <map>
 
 #include "failure.h"
+#include "numbers.h"
 
 namespace slmd {
 namespace {
@@ -17,24 +16,21 @@ namespace {
 }
 
 int64_t to_int(const std::string& flag, const std::string& text, int64_t least, int64_t most) {
-  char* end = nullptr;
-  errno = 0;
-  const long long value = strtoll(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || errno != 0 || value < least || value > most) {
+  const auto value = parse_int(text);
+  if (!value || *value < least || *value > most) {
     refuse(flag + " takes a whole number from " + std::to_string(least) + " to " +
            std::to_string(most) + ", not '" + text + "'.");
   }
-  return value;
+  return *value;
 }
 
 double to_real(const std::string& flag, const std::string& text, double least, double most) {
-  char* end = nullptr;
-  const double value = strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || !(value >= least && value <= most)) {
+  const auto value = parse_real(text);
+  if (!value || !(*value >= least && *value <= most)) {
     refuse(flag + " takes a number from " + std::to_string(least) + " to " + std::to_string(most) +
            ", not '" + text + "'.");
   }
-  return value;
+  return *value;
 }
 
 std::vector<int64_t> to_ids(const std::string& flag, const std::string& text) {

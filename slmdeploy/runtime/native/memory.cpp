@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <sys/resource.h>
 
@@ -18,6 +17,14 @@ struct Row {
   int64_t bytes = -1;
 };
 
+// The first number in "   123456 kB".
+int64_t kib_after(const char* text) {
+  int64_t value = 0;
+  for (; *text == ' ' || *text == '\t'; text++) {}
+  for (; *text >= '0' && *text <= '9'; text++) value = value * 10 + (*text - '0');
+  return value;
+}
+
 void read_status(Row* rows, size_t count) {
   FILE* file = fopen("/proc/self/status", "r");
   if (file == nullptr) return;
@@ -26,7 +33,7 @@ void read_status(Row* rows, size_t count) {
     for (size_t i = 0; i < count; i++) {
       const size_t length = strlen(rows[i].status);
       if (strncmp(line, rows[i].status, length) == 0 && line[length] == ':') {
-        rows[i].bytes = strtoll(line + length + 1, nullptr, 10) * 1024;
+        rows[i].bytes = kib_after(line + length + 1) * 1024;
       }
     }
   }

@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <sys/stat.h>
+#include <sys/types.h>
 
 #include "failure.h"
 
@@ -41,21 +41,27 @@ uint64_t promised_size(const unsigned char* head) {
                 away ? "slmdeploy push brings it to the device." : "", error};
 }
 
+// Not stat(): a runner that uses it would need GLIBC_2.33.
+uint64_t size_of(FILE* file, const std::string& path) {
+  if (fseeko(file, 0, SEEK_END) != 0) not_readable(path, errno);
+  const off_t size = ftello(file);
+  rewind(file);
+  return size < 0 ? 0 : static_cast<uint64_t>(size);
+}
+
 }  // namespace
 
 void check_model_file(const std::string& path) {
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0) not_readable(path, errno);
-  if (!S_ISREG(info.st_mode)) not_readable(path, S_ISDIR(info.st_mode) ? EISDIR : EINVAL);
   std::unique_ptr<FILE, int (*)(FILE*)> file(fopen(path.c_str(), "rb"), fclose);
   if (!file) not_readable(path, errno);
   std::array<unsigned char, kHead> head{};
   const size_t got = fread(head.data(), 1, head.size(), file.get());
+  if (ferror(file.get()) != 0) not_readable(path, errno);
   if (got < head.size() || memcmp(head.data() + 4, "ET", 2) != 0) {
     throw Failure{Exit::kModel, "bad_model", "'" + path + "' is not an ExecuTorch program.",
                   "Give the .pte file of a bundle."};
   }
-  const uint64_t size = static_cast<uint64_t>(info.st_size), promised = promised_size(head.data());
+  const uint64_t size = size_of(file.get(), path), promised = promised_size(head.data());
   if (size < promised) {
     throw Failure{Exit::kModel, "bad_model",
                   "'" + path + "' is cut short: " + std::to_string(size) + " of " +
