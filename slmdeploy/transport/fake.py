@@ -13,7 +13,6 @@ Write a test of your own code against it as you would use httpx's mock transport
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -178,10 +177,6 @@ class FakeTransport(CommandTransport):
         )
         cut, self.faults.cut_output_after_bytes = self.faults.cut_output_after_bytes, None
         return process if cut is None else _Cut(process, cut, self._name)
-
-    def wipe(self) -> None:
-        """Remove everything from the device."""
-        shutil.rmtree(self.root, ignore_errors=True)
 
 
 class _Answered:
