@@ -66,8 +66,8 @@ void run(int argc, char** argv) {
   emit_start(set_threads(options.threads), start);
   emit_memory("start");
   for (const std::string& library : options.libraries) load_library(library);
-  set_backend_options(options);
-  Model model(options.model);
+  const BackendSettings settings(options);
+  Model model(options.model, settings.map());
   emit_memory("program");
   switch (options.mode) {
     case Mode::kGenerate: return generate(model, options);

@@ -36,7 +36,8 @@ void check_backends(const MethodMeta& meta) {
 
 }  // namespace
 
-LoadedMethod::LoadedMethod(const Program& program, const std::string& name, Arenas& arenas)
+LoadedMethod::LoadedMethod(const Program& program, const std::string& name, Arenas& arenas,
+                           const BackendMap& backends)
     : name_(name), meta_(program.method_meta(name.c_str()).get()) {
   check_backends(meta_);
   const std::vector<size_t> sizes = planned_sizes(meta_);
@@ -52,7 +53,7 @@ LoadedMethod::LoadedMethod(const Program& program, const std::string& name, Aren
       executorch::runtime::Span<executorch::runtime::Span<uint8_t>>{spans_.data(), spans_.size()});
   manager_ = std::make_unique<MemoryManager>(&method_memory_, planned_.get(), &scratch_memory_);
   clear_log();
-  auto loaded = program.load_method(name_.c_str(), manager_.get());
+  auto loaded = program.load_method(name_.c_str(), manager_.get(), nullptr, nullptr, &backends);
   if (!loaded.ok()) throw load_failure(name_, loaded.error());
   method_.emplace(std::move(loaded.get()));
   make_inputs();
@@ -94,7 +95,7 @@ void LoadedMethod::run() {
   if (const Error error = method_->execute(); error != Error::Ok) throw run_failure(name_, error);
 }
 
-Model::Model(const std::string& path) : path_(path) {
+Model::Model(const std::string& path, const BackendMap& backends) : path_(path), backends_(backends) {
   check_model_file(path);
   const int64_t start = now_ns();
   // NoMlock: locking pages fails for users with the usual limit of 8 MB, and keeps the
@@ -146,7 +147,7 @@ std::vector<std::unique_ptr<LoadedMethod>> Model::load(const std::vector<std::st
   std::vector<std::unique_ptr<LoadedMethod>> methods;
   for (const std::string& name : names) {
     const int64_t start = now_ns();
-    methods.push_back(std::make_unique<LoadedMethod>(*program_, name, arenas_));
+    methods.push_back(std::make_unique<LoadedMethod>(*program_, name, arenas_, backends_));
     Event("load").text("phase", "method").text("name", name).number("start_ns", start)
         .number("end_ns", now_ns()).emit();
   }
@@ -157,7 +158,7 @@ std::optional<int64_t> Model::constant(const std::string& name) {
   if (!has_method(name)) return std::nullopt;
   Arenas own;
   own.fit({planned_sizes(meta(name))});
-  LoadedMethod method(*program_, name, own);
+  LoadedMethod method(*program_, name, own, backends_);
   method.run();
   if (method.output_count() != 1) return std::nullopt;
   const EValue& value = method.output(0);

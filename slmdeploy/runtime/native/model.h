@@ -9,6 +9,7 @@
 
 #include <executorch/extension/data_loader/mmap_data_loader.h>
 #include <executorch/extension/memory_allocator/malloc_memory_allocator.h>
+#include <executorch/runtime/backend/backend_options_map.h>
 #include <executorch/runtime/executor/method.h>
 #include <executorch/runtime/executor/program.h>
 
@@ -17,10 +18,13 @@
 
 namespace slmd {
 
+using BackendMap = executorch::runtime::LoadBackendOptionsMap;
+
 // A method with its inputs' and outputs' buffers, ready to run again and again.
 class LoadedMethod {
  public:
-  LoadedMethod(const executorch::runtime::Program& program, const std::string& name, Arenas& arenas);
+  LoadedMethod(const executorch::runtime::Program& program, const std::string& name, Arenas& arenas,
+               const BackendMap& backends);
   const std::string& name() const { return name_; }
   const executorch::runtime::MethodMeta& meta() const { return meta_; }
   std::vector<InputTensor>& inputs() { return inputs_; }
@@ -50,7 +54,8 @@ class LoadedMethod {
 class Model {
  public:
   // Throws Failure `file_not_found`, `file_unreadable` or `bad_model`.
-  explicit Model(const std::string& path);
+  // `backends` must outlive it.
+  Model(const std::string& path, const BackendMap& backends);
   std::vector<std::string> method_names() const;
   bool has_method(const std::string& name) const;
   // Throws Failure `method_missing`, which lists the methods that there are.
@@ -62,6 +67,7 @@ class Model {
 
  private:
   std::string path_;
+  const BackendMap& backends_;
   std::unique_ptr<executorch::extension::MmapDataLoader> loader_;
   std::unique_ptr<executorch::runtime::Program> program_;
   Arenas arenas_;
