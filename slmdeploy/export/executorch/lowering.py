@@ -190,12 +190,24 @@ def _run_passes(
     chosen = tuple(inputs[index] for index in order)
     template = _Template(
         finished=recorder.finished[0],
-        stand_in=torch.export.export(_Shapes(shapes), chosen, strict=False),
+        stand_in=_stand_in(shapes, chosen),
         order=order,
         outputs=_output_order(edge),
         operators=count_operators(delegate.original_module),
     )
     return template, delegate
+
+
+def _stand_in(shapes: list[tuple[int, ...]], inputs: tuple[Tensor, ...]) -> ExportedProgram:
+    """A program that gives outputs of these shapes, quick to ask again and again.
+
+    Each pass over a graph asks each of its delegates for the shapes of what it gives, and
+    each time a module is made of the program; here it is made once.
+    """
+    program = torch.export.export(_Shapes(shapes), inputs, strict=False)
+    module = program.module()
+    vars(program)["module"] = lambda: module
+    return program
 
 
 def _only_call(edge: ExportedProgram, name: str) -> Node:
