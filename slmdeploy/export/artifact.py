@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["Artifact", "ByteRow", "CacheInfo", "MemoryInfo", "MethodInfo", "TensorInfo"]
@@ -89,6 +92,8 @@ class Artifact:
         bytes_by_component: Adds up to the size of the file.
         bytes_in_delegates: Weights and graphs that a delegate owns.
         versions: Packages that made it, with their versions.
+        traced: What the exported graphs gave in torch for the golden tokens, where the
+            exporter was given some: float32 [T + 1, vocabulary].
     """
 
     path: Path
@@ -102,4 +107,5 @@ class Artifact:
     cache: CacheInfo | None = None
     context: int | None = None
     prefill_chunk: int | None = None
-    logits: str | None = None
+    logits: Literal["last", "all"] | None = None
+    traced: npt.NDArray[np.float32] | None = None

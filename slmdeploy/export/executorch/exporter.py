@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -29,6 +31,7 @@ try:
         write_program,
     )
     from slmdeploy.export.executorch.steps import Cache, LlmStep, PortableStep, lower_step
+    from slmdeploy.export.executorch.traced import traced_logits
 except ImportError as error:
     raise MissingExtraError("executorch", "Export to ExecuTorch") from error
 
@@ -64,6 +67,7 @@ def export(
     destination: Path,
     *,
     context: int,
+    golden: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None,
     progress: Progress = silent,
 ) -> Artifact:
     """Export a decoder; its rotary tables must have ``capacity_for(...)`` positions.
@@ -73,6 +77,7 @@ def export(
         options: How.
         destination: The ``.pte`` to write.
         context: Tokens that a run may hold.
+        golden: A prompt [P] and a continuation [T] to run through the exported graphs.
         progress: Is told of each stage.
 
     Raises:
@@ -110,7 +115,25 @@ def export(
         context=context,
         prefill_chunk=options.prefill_chunk,
         logits=options.logits,
+        traced=_traced(decoder, cache, steps, options.prefill_chunk, golden, progress),
     )
+
+
+def _traced(
+    decoder: Decoder,
+    cache: Cache,
+    steps: dict[str, LlmStep | PortableStep],
+    chunk: int,
+    golden: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None,
+    progress: Progress,
+) -> npt.NDArray[np.float32] | None:
+    if golden is None:
+        return None
+    progress(Step("run the exported graphs"))
+    prompt, continuation = golden
+    logits = traced_logits(decoder, cache, steps, chunk, prompt=prompt, continuation=continuation)
+    progress(Step("run the exported graphs", finished=True))
+    return logits
 
 
 def _unwrap(decoder: Decoder) -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "LoweredStage",
     "OwningPartitioner",
     "StageLowering",
+    "Traced",
     "count_operators",
     "quiet_lowering",
 ]
@@ -82,6 +83,7 @@ class _Template:
     """A lowered stage: its graph after all passes, and how it is called.
 
     Attributes:
+        traced: What torch.export made of the stage, to be run in torch.
         finished: What XNNPACK's serializer reads.
         stand_in: Gives the shapes of the outputs where a graph around it is traced.
         order: For each input of the delegate, which input of the stage it is.
@@ -89,6 +91,7 @@ class _Template:
         operators: Operators inside.
     """
 
+    traced: nn.Module
     finished: ExportedProgram
     stand_in: ExportedProgram
     order: tuple[int, ...]
@@ -96,21 +99,36 @@ class _Template:
     operators: int
 
 
+@dataclass(frozen=True)
+class Traced:
+    """A traced graph on the weights of one stage; no module, so that it is not exported."""
+
+    graph: nn.Module
+    state: Mapping[str, Tensor]
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Run it in torch."""
+        given = torch.func.functional_call(self.graph, dict(self.state), inputs, strict=False)
+        return given if isinstance(given, tuple) else (given,)
+
+
 class LoweredStage(nn.Module):
     """Calls a delegate with the stage's inputs, in the order that it wants.
 
     Attributes:
-        kind: Class of the stage that was lowered.
+        traced: The graph before it was lowered, to compare with.
         operators: Operators inside the delegate.
     """
 
-    def __init__(self, delegate: LoweredBackendModule, template: _Template, kind: str) -> None:
+    def __init__(
+        self, delegate: LoweredBackendModule, template: _Template, state: Mapping[str, Tensor]
+    ) -> None:
         super().__init__()
         self.delegate = delegate
+        self.traced = Traced(template.traced, state)
         self.order = template.order
         self.outputs = template.outputs
         self.operators = template.operators
-        self.kind = kind
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Inputs and outputs as the stage has them, outputs always in a tuple."""
@@ -148,7 +166,7 @@ class StageLowering:
             if _names_kept(template, state):
                 self._templates[key] = template
         self._share_constants(delegate)
-        return LoweredStage(delegate, template, kind)
+        return LoweredStage(delegate, template, state)
 
     def _share_constants(self, delegate: LoweredBackendModule) -> None:
         """Keep one copy in memory of what several methods have: names are hashes."""
@@ -189,6 +207,7 @@ def _run_passes(
     shapes = [tuple(value.shape) for value in call.meta["val"]]
     chosen = tuple(inputs[index] for index in order)
     template = _Template(
+        traced=exported.module(),
         finished=recorder.finished[0],
         stand_in=_stand_in(shapes, chosen),
         order=order,

@@ -12,7 +12,7 @@ Two kernel sets share everything but the attention:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -119,7 +119,7 @@ class Step(nn.Module):
         self,
         decoder: Decoder,
         cache: Cache,
-        stages: list[LoweredStage],
+        stages: Sequence[nn.Module],
         rows: Literal["one", "all"],
     ) -> None:
         super().__init__()
