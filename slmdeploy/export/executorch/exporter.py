@@ -115,7 +115,14 @@ def export(
         context=context,
         prefill_chunk=options.prefill_chunk,
         logits=options.logits,
-        traced=_traced(decoder, cache, steps, options.prefill_chunk, golden, progress),
+        traced=_traced(
+            decoder,
+            cache,
+            steps,
+            chunk=options.prefill_chunk,
+            golden=golden,
+            progress=progress,
+        ),
     )
 
 
@@ -123,6 +130,7 @@ def _traced(
     decoder: Decoder,
     cache: Cache,
     steps: dict[str, LlmStep | PortableStep],
+    *,
     chunk: int,
     golden: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None,
     progress: Progress,

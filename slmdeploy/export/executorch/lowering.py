@@ -196,6 +196,7 @@ def _run_passes(
 ) -> tuple[_Template, LoweredBackendModule]:
     """Lower a stage the long way; give the template beside the delegate."""
     exported = torch.export.export(stage, inputs, strict=False)
+    traced = exported.module()  # now: the lowering takes the program apart
     recorder = _Recorder()
     with _pass_manager(recorder):
         edge = to_edge_transform_and_lower(
@@ -207,7 +208,7 @@ def _run_passes(
     shapes = [tuple(value.shape) for value in call.meta["val"]]
     chosen = tuple(inputs[index] for index in order)
     template = _Template(
-        traced=exported.module(),
+        traced=traced,
         finished=recorder.finished[0],
         stand_in=_stand_in(shapes, chosen),
         order=order,
