@@ -86,7 +86,7 @@ def load_generic(model: Model) -> Classifier:
         )
     for name, parameter in loaded.named_parameters():
         require_finite(parameter.detach(), name, folder)
-    return Classifier(loaded.eval().requires_grad_(requires_grad=False))
+    return Classifier(loaded.requires_grad_(requires_grad=False)).eval()
 
 
 def encode_fixed(model: Model, text: str, length: int) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md", 
 """What is fetched of a repository: no pickles, no code."""
 
 _WEIGHTS = ".safetensors"
+_HTTP_LIBRARIES = ("http", "requests", "urllib3")  # which one depends on the hub's version
 
 
 def hub_path(hub_id: str, revision: str | None = None) -> Path:
@@ -65,23 +67,66 @@ def fetch_hub(hub_id: str, revision: str | None = None, *, progress: Progress = 
         sizes = {str(item.rfilename): int(item.size or 0) for item in info.siblings or ()}
         wanted = hub.utils.filter_repo_objects(sizes, allow_patterns=list(FILES))
         _check(name, sizes, total := sum(sizes[file] for file in wanted), hub)
-        progress(Step(step, 0, total, "bytes"))
-        found = hub.snapshot_download(hub_id, revision=info.sha, allow_patterns=list(FILES))
+        found = _download(hub, hub_id, revision, lambda n: progress(Step(step, n, total, "bytes")))
     except hub.errors.HfHubHTTPError as error:
         _raise_http(hub, name, error)
     except (hub.errors.OfflineModeIsEnabled, hub.errors.LocalEntryNotFoundError, OSError) as error:
         raise _unreachable(name, error) from error
     except Exception as error:  # the HTTP library's own kinds, which are not the hub's
-        if type(error).__module__.split(".")[0] in ("httpx", "httpcore", "requests", "urllib3"):
+        if type(error).__module__.startswith(_HTTP_LIBRARIES):
             raise _unreachable(name, error) from error
         raise
     progress(Step(step, total, total, "bytes", finished=True))
     return Path(found)
 
 
+def _download(
+    hub: ModuleType, hub_id: str, revision: str | None, tell: Callable[[int], None]
+) -> str:
+    """Download with the library's own bars and warnings off the terminal, which is ours."""
+    logging = hub.utils.logging
+    loudness = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        found: str = hub.snapshot_download(
+            hub_id, revision=revision, allow_patterns=list(FILES), tqdm_class=_bar_class(tell)
+        )
+    finally:
+        logging.set_verbosity(loudness)
+    return found
+
+
+def _bar_class(tell: Callable[[int], None]) -> type:
+    """A progress bar that shows nothing and tells the bytes that have come so far.
+
+    The library keeps a bar for the bytes it receives and one for those it writes; the
+    one that is ahead counts.
+    """
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    furthest = 0
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self._counts_bytes, self._bytes = options.get("unit") == "B", 0
+            options.pop("name", None)
+            super().__init__(*args, **{**options, "disable": True})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            nonlocal furthest
+            if self._counts_bytes:
+                self._bytes += int(n or 0)
+                furthest = max(furthest, self._bytes)
+                tell(furthest)
+            return None
+
+    return Bar
+
+
 def _import_hub() -> ModuleType:
     try:
         import huggingface_hub
+        import huggingface_hub.constants
         import huggingface_hub.errors
         import huggingface_hub.utils
     except ImportError as error:
