@@ -14,8 +14,7 @@ import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from pydantic import ValidationError
-
+from slmdeploy.bundle.folder import read_manifest
 from slmdeploy.bundle.manifest import MANIFEST_NAME, FileInfo, Manifest
 from slmdeploy.errors import BundleError, DiskSpaceError, HostError
 
@@ -36,7 +35,7 @@ def pack(bundle: Path, archive: Path | None = None, *, force: bool = False) -> P
         BundleError: The folder is no bundle, lacks a file, or the archive is there.
         HostError: The archive cannot be written.
     """
-    manifest = _manifest(bundle)
+    manifest = read_manifest(bundle)
     target = archive or bundle.resolve().with_name(bundle.resolve().name + ARCHIVE_SUFFIX)
     if target.exists() and not force:
         raise BundleError(f"{target} is there already.", hint="Write over it with --force.")
@@ -83,7 +82,7 @@ def _unpack(archive: Path, made: Path, output: Path) -> Path:
             tar.extractall(made, filter="data")
     except tarfile.TarError as error:
         raise BundleError(f"{archive} is not an archive of a bundle: {error}.") from error
-    manifest = _manifest(made)
+    manifest = read_manifest(made)
     for name, info in manifest.files.items():
         _check(made, name, info, archive)
     _forbid_others(made, manifest, archive)
@@ -92,18 +91,6 @@ def _unpack(archive: Path, made: Path, output: Path) -> Path:
         raise BundleError(f"{folder} is there already.", hint="Remove it, or choose --output.")
     made.replace(folder)
     return folder
-
-
-def _manifest(folder: Path) -> Manifest:
-    path = folder / MANIFEST_NAME
-    try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST_NAME}.") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
-        raise BundleError(f"{path}: {where}: {first['msg']}.") from None
 
 
 def _add(tar: tarfile.TarFile, bundle: Path, name: str) -> None:

@@ -80,12 +80,15 @@ class Bundle:
         if info is None:
             return {}
         try:
-            with np.load(self.path / info.file, allow_pickle=False) as arrays:
+            with (
+                (self.path / info.file).open("rb") as file,
+                np.load(file, allow_pickle=False) as arrays,
+            ):
                 return dict(arrays)
-        # A file that is no .npz gives an array without the methods of one.
+        # Objects in it would be pickles; a file that is no .npz may give a bare array.
         except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
             raise BundleError(
-                f"The golden vectors {info.file!r} of {self.path} cannot be read: {error}.",
+                f"{self.path / info.file} is not an .npz file of plain arrays.",
                 hint=_EXPORT_AGAIN,
             ) from error
 
