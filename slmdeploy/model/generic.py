@@ -104,7 +104,10 @@ def encode_fixed(model: Model, text: str, length: int) -> tuple[Tensor, Tensor]:
         raise ModelReadError(f"Text needs a tokenizer. {model.tokenizer_reason}")
     ids = model.tokenizer.encode(text)
     ids = ids if len(ids) <= length else [*ids[: length - 1], ids[-1]]
-    return _padded(ids, length, model.tokenizer.pad_id or 0)
+    pad_id = model.tokenizer.pad_id
+    if pad_id is None:
+        pad_id = int(model.hf_config.get("pad_token_id") or 0)
+    return _padded(ids, length, pad_id)
 
 
 def example_inputs(model: Model, length: int) -> tuple[Tensor, Tensor]:
