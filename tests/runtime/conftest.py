@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import subprocess
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -50,29 +52,21 @@ def only_one(folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """A folder of this session that all workers share."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if hasattr(request.config, "workerinput") else base) / "runtime"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def programs(shared: Path) -> Programs:
-    """The .pte files."""
+def programs(request: pytest.FixtureRequest) -> Programs:
+    """The .pte files; kept in pytest's cache until what makes them changes."""
     from tests.runtime import programs as make
 
-    made = Programs(
-        **{name: shared / f"{name}.pte" for name in Programs.__dataclass_fields__},
-    )
-    with only_one(shared), warnings.catch_warnings():
+    decides = Path(make.__file__).read_bytes() + metadata.version("executorch").encode()
+    name = f"runtime-{hashlib.sha256(decides).hexdigest()[:12]}"
+    folder = request.config.cache.mkdir(name)
+    made = Programs(**{name: folder / f"{name}.pte" for name in Programs.__dataclass_fields__})
+    with only_one(folder), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's and the exporter's own
         if not made.generic.exists():
             make.save_decoder(made.llm, "llm")
             make.save_decoder(made.portable, "portable")
-            make.save_decoder(made.all_rows, "llm", "all")
-            make.save_decoder(made.decode_only, "portable", chunked=False)
+            make.save_decoder(made.all_rows, "llm", layers=1, logits="all")
+            make.save_decoder(made.decode_only, "portable", layers=1, chunked=False)
             make.save_generic(made.generic)
     return made
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-LAYERS, HEADS, KV_HEADS, HEAD_DIM, HIDDEN, VOCAB = 2, 4, 2, 8, 32, 61
+HEADS, KV_HEADS, HEAD_DIM, HIDDEN, VOCAB = 4, 2, 8, 32, 61
 CONTEXT, CAPACITY, CHUNK = 40, 44, 8
 
 
@@ -48,7 +48,10 @@ class Attention(nn.Module):
         torch._check(start + q.shape[1] <= CAPACITY)
         torch.ops.llama.update_cache(k, self.keys, start)
         torch.ops.llama.update_cache(v, self.values, start)
-        return torch.ops.llama.custom_sdpa(q, self.keys, self.values, start, None, 0.0, True, None)
+        causal = True
+        return torch.ops.llama.custom_sdpa(
+            q, self.keys, self.values, start, None, 0.0, causal, None
+        )
 
     def portable(self, q: Tensor, k: Tensor, v: Tensor, position: Tensor) -> Tensor:
         places = position + torch.arange(q.shape[1])
@@ -66,13 +69,12 @@ class Attention(nn.Module):
 class Decoder(nn.Module):
     """Embeddings of tokens and places, attention and a linear layer, no norm."""
 
-    def __init__(self, kernels: str, logits: str = "last") -> None:
+    def __init__(self, kernels: str, layers: int) -> None:
         super().__init__()
-        self.logits = logits
         self.tokens = nn.Embedding(VOCAB, HIDDEN)
         self.places = nn.Embedding(CAPACITY, HIDDEN)
-        self.attention = nn.ModuleList(Attention(kernels) for _ in range(LAYERS))
-        self.mlp = nn.ModuleList(nn.Linear(HIDDEN, HIDDEN, bias=False) for _ in range(LAYERS))
+        self.attention = nn.ModuleList(Attention(kernels) for _ in range(layers))
+        self.mlp = nn.ModuleList(nn.Linear(HIDDEN, HIDDEN, bias=False) for _ in range(layers))
         self.head = nn.Linear(HIDDEN, VOCAB, bias=False)
 
     def hidden(self, tokens: Tensor, position: Tensor) -> Tensor:
@@ -105,9 +107,9 @@ class TwoOutputs(nn.Module):
         return x + n[:, None], x * 2.0
 
 
-def make_decoder(kernels: str, logits: str = "last") -> Decoder:
+def make_decoder(kernels: str, layers: int = 2) -> Decoder:
     torch.manual_seed(7)
-    return Decoder(kernels, logits).eval()
+    return Decoder(kernels, layers).eval().requires_grad_(requires_grad=False)
 
 
 @torch.no_grad()
@@ -123,11 +125,13 @@ def reference(decoder: Decoder, tokens: list[int], prompt_length: int) -> Tensor
     return decoder.head(x)[prompt_length - 1 :]
 
 
-def save_decoder(path: Path, kernels: str, logits: str = "last", *, chunked: bool = True) -> Path:
+def save_decoder(
+    path: Path, kernels: str, *, layers: int = 2, logits: str = "last", chunked: bool = True
+) -> Path:
     """Export ``decode`` and, when ``chunked``, ``prefill``; both share cache and weights."""
     import executorch.extension.llm.custom_ops.custom_ops  # noqa: F401
 
-    decoder = make_decoder(kernels, logits).requires_grad_(requires_grad=False)
+    decoder = make_decoder(kernels, layers)
     one, start = torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, dtype=torch.long)
     chunk = torch.zeros(1, CHUNK, dtype=torch.long)
     methods: dict[str, Any] = {"decode": torch.export.export(Decode(decoder), (one, start))}
@@ -167,7 +171,7 @@ def _lower(path: Path, methods: dict[str, Any], constants: dict[str, Any]) -> Pa
 
 @dataclass(frozen=True)
 class Programs:
-    """Where the session's programs are."""
+    """Where the programs are; ``all_rows`` and ``decode_only`` have one layer, others two."""
 
     llm: Path
     portable: Path
