@@ -1,28 +1,39 @@
 """The program as a tuple of steps; the only place that knows all rooms.
 
-DRAFT: the signatures that ``cli/`` calls. Each function is one step and the Python
-API at once. Steps that work on several targets or devices give one ``Attempt`` each,
-so that one device that is away does not hide what the others did.
+Each function is one step and the Python API at once. Steps that work on several targets
+or devices give one ``Attempt`` each, so that one device that is away does not hide what
+the others did. Rooms are imported where they are used: ``report`` must not load torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from slmdeploy.errors import SlmdeployError
+from slmdeploy.errors import SlmdeployError, UsageError
 from slmdeploy.progress import Progress, silent
+from slmdeploy.steps.outcomes import (
+    Attempt,
+    Exported,
+    Fetched,
+    Generated,
+    GenerationEnd,
+    Inspection,
+    Pushed,
+    ReportFormat,
+    TargetFit,
+    Verified,
+)
 
 if TYPE_CHECKING:
-    from slmdeploy.bundle.manifest import Manifest, RungResult
-    from slmdeploy.model.inspect import ModelDescription
+    from slmdeploy.device.types import Device
     from slmdeploy.runtime.protocol import Sampling
     from slmdeploy.store.record import Record
-    from slmdeploy.target.fit import FitFinding
+    from slmdeploy.store.records import Store
 
 __all__ = [
+    "STEPS",
     "Attempt",
     "Exported",
     "Fetched",
@@ -46,133 +57,38 @@ __all__ = [
     "verify",
 ]
 
+S = TypeVar("S")
 T = TypeVar("T")
-ReportFormat = Literal["table", "md", "json", "csv"]
 
 
-@dataclass(frozen=True)
-class Attempt(Generic[T]):
-    """What a step gave for one target or device: a value, or why there is none.
-
-    Attributes:
-        subject: Name of the target or device.
-        value: What it gave; ``None`` when it failed or was not reached.
-        error: Why not.
-    """
-
-    subject: str
-    value: T | None
-    error: SlmdeployError | None = None
+def _each(
+    items: Iterable[S], name: Callable[[S], str], work: Callable[[S], T]
+) -> tuple[Attempt[T], ...]:
+    """Do a step for each target or device, and keep an error for the others' sake."""
+    attempts = []
+    for item in items:
+        try:
+            attempts.append(Attempt(name(item), work(item)))
+        except SlmdeployError as error:
+            attempts.append(Attempt[T](name(item), None, error))
+    return tuple(attempts)
 
 
-@dataclass(frozen=True)
-class Exported:
-    """A bundle, or with ``dry_run`` the plan of one (``manifest`` is ``None`` then).
-
-    Attributes:
-        bundle: The folder.
-        reused: Steps that were kept from an earlier, interrupted export.
-        peak_rss_bytes: Largest resident set of the export itself.
-        wall_ns: How long it took.
-    """
-
-    bundle: Path
-    manifest: Manifest | None
-    recipe: str
-    reused: tuple[str, ...] = ()
-    peak_rss_bytes: int | None = None
-    wall_ns: int | None = None
+def _name(device: Device) -> str:
+    return device.name
 
 
-@dataclass(frozen=True)
-class TargetFit:
-    """Whether a model would fit a target with the target's own recipe.
+def _devices(selectors: Sequence[str]) -> tuple[Device, ...]:
+    from slmdeploy.device.inventory import load_inventory
 
-    Attributes:
-        predicted_bytes: Estimate of the artifact's size.
-        findings: Each known limit against it.
-    """
-
-    target: str
-    recipe: str
-    predicted_bytes: int | None
-    findings: tuple[FitFinding, ...]
+    return load_inventory().select(selectors)
 
 
-@dataclass(frozen=True)
-class Inspection:
-    """What a model is, and for each target that could be read whether it would fit."""
+def _store(url: str | None) -> Store:
+    from slmdeploy.places import find_project
+    from slmdeploy.store.records import open_store
 
-    model: ModelDescription
-    fits: tuple[TargetFit, ...]
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """A model that was fetched, or was there already.
-
-    Attributes:
-        note: What must be said of it (``dequantized Q4_1``).
-    """
-
-    name: str
-    path: Path
-    bytes: int
-    already_there: bool
-    license: str | None = None
-    note: str | None = None
-
-
-@dataclass(frozen=True)
-class Verified:
-    """The ladder as far as it was climbed.
-
-    Attributes:
-        broken: The first rung that failed.
-        broken_on_device: Whether that was the device's rung.
-    """
-
-    bundle: Path
-    rungs: tuple[RungResult, ...]
-    broken: str | None
-    broken_on_device: bool = False
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """What went to a device, or with ``dry_run`` would go."""
-
-    device: str
-    bundle_dir: str
-    sent_bytes: int
-    skipped_bytes: int
-    dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class Generated:
-    """A piece of text (whole UTF-8 characters); ``token_id`` is ``None`` at the flush."""
-
-    text: str
-    index: int
-    token_id: int | None
-    t_ns: int | None
-
-
-@dataclass(frozen=True)
-class GenerationEnd:
-    """The last event of a generation.
-
-    Attributes:
-        reason: ``stop``, ``length`` or ``context``.
-        ttft_ns: From the start of prefill to the first token.
-    """
-
-    reason: str
-    prompt_tokens: int
-    generated_tokens: int
-    ttft_ns: int | None
-    decode_tokens_per_s: float | None
+    return open_store(url or find_project().records_path)
 
 
 def inspect(
@@ -183,12 +99,20 @@ def inspect(
     progress: Progress = silent,
 ) -> Inspection:
     """Read a model and say what it is and which targets it would fit."""
-    raise NotImplementedError
+    from slmdeploy.model.inspect import describe
+    from slmdeploy.model.read import read_model
+    from slmdeploy.model.ref import parse_ref
+    from slmdeploy.steps.forecast import target_fits
+
+    found = read_model(parse_ref(model), fetch=fetch, progress=progress)
+    return Inspection(describe(found), target_fits(found, targets_dirs))
 
 
 def fetch(model: str, *, dry_run: bool = False, progress: Progress = silent) -> Fetched:
     """Download ``demo`` or a hub id; the only step that uses the network."""
-    raise NotImplementedError
+    from slmdeploy.steps.fetching import fetch_model
+
+    return fetch_model(model, dry_run=dry_run, progress=progress)
 
 
 def export(
@@ -218,14 +142,34 @@ def export(
         dry_run: Only say what would be made.
         progress: Is told what is being done.
     """
-    raise NotImplementedError
+    from slmdeploy.steps.preparing import Preparation
+
+    prepared = Preparation(
+        model,
+        recipe=recipe,
+        context=context,
+        output=output,
+        verify=verify,
+        fetch=fetch,
+        targets_dirs=tuple(targets_dirs),
+        dry_run=dry_run,
+        progress=progress,
+    )
+    return _each(targets, str, prepared.export)
 
 
 def verify(
     bundle: Path, *, devices: Sequence[str] = (), progress: Progress = silent
 ) -> tuple[Attempt[Verified], ...]:
     """Climb the ladder of a bundle; to the host (subject ``host``), then each device."""
-    raise NotImplementedError
+    from slmdeploy.steps.verifying import verify_bundle
+
+    chosen: tuple[Device | None, ...] = _devices(devices) if devices else (None,)
+    return _each(
+        chosen,
+        lambda device: "host" if device is None else device.name,
+        lambda device: verify_bundle(bundle, device, progress),
+    )
 
 
 def push(
@@ -236,7 +180,15 @@ def push(
     progress: Progress = silent,
 ) -> tuple[Attempt[Pushed], ...]:
     """Bring a bundle and its runner to devices (selectors, as ``--device`` takes them)."""
-    raise NotImplementedError
+    from slmdeploy.bundle.folder import open_bundle
+    from slmdeploy.steps.ready import push_to
+
+    opened = open_bundle(bundle)
+    return _each(
+        _devices(devices),
+        _name,
+        lambda device: push_to(opened, device, dry_run=dry_run, progress=progress),
+    )
 
 
 def generate(
@@ -264,7 +216,25 @@ def generate(
         threads: Worker threads; ``None`` for the target's.
         progress: Is told what is done until the first piece comes.
     """
-    raise NotImplementedError
+    from slmdeploy.bundle.folder import open_bundle
+    from slmdeploy.runtime.protocol import Sampling
+    from slmdeploy.steps.talking import talk
+
+    opened = open_bundle(bundle)
+    chosen = _devices([device])
+    if len(chosen) != 1:
+        raise UsageError(f"{device!r} names {len(chosen)} devices; generate talks to one.")
+    return talk(
+        opened,
+        chosen[0],
+        prompt,
+        max_new=max_new,
+        sampling=sampling or Sampling(),
+        system=system,
+        raw=raw,
+        threads=threads,
+        progress=progress,
+    )
 
 
 def bench(
@@ -294,17 +264,28 @@ def bench(
         dry_run: Only say what would be measured (no record).
         progress: Is told what is being done.
     """
-    raise NotImplementedError
+    from slmdeploy.bundle.folder import open_bundle
+    from slmdeploy.steps.measuring import Bench
+
+    asked = Bench(open_bundle(bundle), prompt, generate, runs, threads)
+    chosen = _devices(devices)
+    if dry_run:
+        asked.check()
+        return tuple(Attempt(device.name, None) for device in chosen)
+    with _store(store) as kept:
+        return _each(chosen, _name, lambda device: kept.get(kept.add(asked.run(device, progress))))
 
 
 def runs(*, store: str | None = None) -> tuple[Record, ...]:
     """The records of the store, newest first, failed ones too."""
-    raise NotImplementedError
+    with _store(store) as kept:
+        return tuple(kept.list(samples=False))
 
 
 def record(run: str, *, store: str | None = None) -> Record:
     """One record of the store, with all its samples."""
-    raise NotImplementedError
+    with _store(store) as kept:
+        return kept.get(run)
 
 
 def report(
@@ -315,7 +296,11 @@ def report(
     store: str | None = None,
 ) -> str:
     """Print records (all where none is named) in one of the formats."""
-    raise NotImplementedError
+    from slmdeploy.report.render import render_text
+
+    with _store(store) as kept:
+        chosen = [kept.get(name) for name in selected] or kept.list()
+    return render_text(format, chosen, definitions=definitions)
 
 
 def run(
@@ -337,4 +322,29 @@ def run(
 
     The subject of an attempt is ``<target> on <device>``.
     """
-    raise NotImplementedError
+    made = export(
+        model,
+        targets,
+        recipe=recipe,
+        context=context,
+        output=output,
+        verify=verify,
+        fetch=fetch,
+        targets_dirs=targets_dirs,
+        dry_run=dry_run,
+        progress=progress,
+    )
+    results: list[Attempt[Record]] = []
+    for attempt in made:
+        if attempt.value is None or dry_run:
+            results.append(Attempt(attempt.subject, None, attempt.error))
+            continue
+        measured = bench(attempt.value.bundle, devices=devices, store=store, progress=progress)
+        results += [
+            Attempt(f"{attempt.subject} on {one.subject}", one.value, one.error) for one in measured
+        ]
+    return tuple(results)
+
+
+STEPS: Final = (inspect, fetch, export, verify, push, generate, bench, report)
+"""The program, in the order of the work; ``run`` goes from ``export`` to ``bench``."""

@@ -133,6 +133,9 @@ class Manifest(_Part):
     """All of ``manifest.json``; see the classes above for its parts.
 
     Attributes:
+        target: Name of the profile that it was made for.
+        glibc: Oldest C library that the target's runner must start on.
+        threads: Worker threads that the target asks for; ``None`` for the runner's own.
         context: Tokens (prompt and answer together) that a run may hold; decoder only.
         prefill_chunk: Tokens that one call of ``prefill`` takes; decoder only.
         logits: Rows that ``prefill`` gives back: ``last`` or ``all``; decoder only.
@@ -145,6 +148,8 @@ class Manifest(_Part):
     model: ModelInfo
     recipe: Recipe
     target: str
+    glibc: str | None = None
+    threads: int | None = None
     artifact: ArtifactInfo
     context: int | None = None
     prefill_chunk: int | None = None

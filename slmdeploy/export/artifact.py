@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["Artifact", "ByteRow", "CacheInfo", "MemoryInfo", "MethodInfo", "TensorInfo"]
@@ -81,8 +78,7 @@ class ByteRow(_Part):
     bytes: int
 
 
-@dataclass(frozen=True)
-class Artifact:
+class Artifact(_Part):
     """The runtime's file, and what the manifest will say of it.
 
     Attributes:
@@ -93,10 +89,11 @@ class Artifact:
         bytes_in_delegates: Weights and graphs that a delegate owns.
         versions: Packages that made it, with their versions.
         traced: What the exported graphs gave in torch for the golden tokens, where the
-            exporter was given some: float32 [T + 1, vocabulary].
+            exporter was given some: float32 [T + 1, vocabulary]. Neither it nor the path
+            is part of the artifact's document.
     """
 
-    path: Path
+    path: Path = Field(exclude=True)
     runtime: str
     kernels: str | None
     methods: dict[str, MethodInfo]
@@ -108,4 +105,4 @@ class Artifact:
     context: int | None = None
     prefill_chunk: int | None = None
     logits: Literal["last", "all"] | None = None
-    traced: npt.NDArray[np.float32] | None = None
+    traced: Any = Field(default=None, exclude=True)

@@ -1,0 +1,1 @@
+"""The steps of the pipeline, one a file; only ``pipeline.py`` knows them all."""

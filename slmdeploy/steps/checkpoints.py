@@ -1,0 +1,100 @@
+"""Steps of an export that are kept, so that an interrupted one starts again from there.
+
+A folder of the cache per export, named by a hash of everything that decides its result.
+A file is written beside its place and renamed, so that what is there is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slmdeploy.errors import DiskSpaceError
+from slmdeploy.places import cache_dir
+
+__all__ = ["Checkpoints", "checkpoints_for"]
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The kept steps of one export.
+
+    Attributes:
+        folder: Where they are.
+    """
+
+    folder: Path
+
+    def path(self, name: str) -> Path:
+        """Where a file is, or would be."""
+        return self.folder / name
+
+    def has(self, *names: str) -> bool:
+        """Whether all these files are there."""
+        return all(self.path(name).is_file() for name in names)
+
+    def write(self, name: str, make: Callable[[Path], None]) -> Path:
+        """Let ``make`` write a file, and give it its name when it is whole.
+
+        Raises:
+            DiskSpaceError: The disk is full.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.path(f"{name}.part-{os.getpid()}")
+        try:
+            make(part)
+            part.replace(self.path(name))
+        except OSError as error:
+            raise DiskSpaceError(
+                f"{self.path(name)} cannot be written: {error.strerror}.",
+                hint="Make room, or move the cache with SLMDEPLOY_CACHE_DIR.",
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+        return self.path(name)
+
+    def write_json(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keep a JSON document."""
+        self.write(name, lambda path: _write_text(path, json.dumps(document)))
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON document that was kept."""
+        found: dict[str, Any] = json.loads(self.path(name).read_text(encoding="utf-8"))
+        return found
+
+    def write_arrays(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Keep arrays, without pickles."""
+
+        def save(path: Path) -> None:
+            with path.open("wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+
+        self.write(name, save)
+
+    def read_arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
+        """Arrays that were kept."""
+        with np.load(self.path(name), allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def checkpoints_for(decides: Mapping[str, Any]) -> Checkpoints:
+    """The checkpoints of an export.
+
+    Args:
+        decides: All that its result depends on, as JSON values.
+    """
+    text = json.dumps(decides, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Checkpoints(cache_dir() / "exports" / digest[:24])

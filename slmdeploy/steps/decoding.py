@@ -1,0 +1,193 @@
+"""The export of a decoder: references, compression, artifact, golden vectors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from slmdeploy import __version__
+from slmdeploy.compress.recipe import Recipe
+from slmdeploy.errors import ModelReadError
+from slmdeploy.export.artifact import Artifact
+from slmdeploy.export.options import ExecutorchOptions
+from slmdeploy.model.config import DecoderConfig
+from slmdeploy.model.model import Model
+from slmdeploy.progress import Progress, Step
+from slmdeploy.steps.checkpoints import Checkpoints, checkpoints_for
+from slmdeploy.steps.golden import Golden, golden_prompt
+
+__all__ = ["DecoderExport", "plan_decoder"]
+
+
+@dataclass(frozen=True)
+class DecoderExport:
+    """What shall be exported, and where its finished steps are kept.
+
+    Attributes:
+        context: Tokens that a run may hold.
+        capacity: Size of the cache.
+    """
+
+    model: Model
+    config: DecoderConfig
+    recipe: Recipe
+    options: ExecutorchOptions
+    context: int
+    capacity: int
+    kept: Checkpoints
+
+    def golden(self, progress: Progress) -> tuple[Golden, Artifact, tuple[str, ...]]:
+        """Make what is not there yet: the golden vectors and the artifact.
+
+        Returns:
+            Both, and the names of steps that were kept from before.
+        """
+        reused = []
+        if self.kept.has("references.npz", "references.json"):
+            reused.append("references")
+        else:
+            _make_references(self, progress)
+        if self.kept.has("model.pte", "artifact.json"):
+            reused.append("artifact")
+        else:
+            _make_artifact(self, progress)
+        return _read_golden(self.kept), _read_artifact(self.kept), tuple(reused)
+
+
+def plan_decoder(
+    model: Model, recipe: Recipe, options: ExecutorchOptions, context: int | None
+) -> DecoderExport:
+    """Check what can be checked before work starts, and choose sizes.
+
+    Raises:
+        ExportError: The context is beyond the model's.
+        MissingExtraError: The exporter's packages are not installed.
+    """
+    from slmdeploy.export.executorch.exporter import capacity_for, choose_context
+
+    if model.config is None:
+        raise ModelReadError(f"{model.name} is not a decoder.")
+    chosen = choose_context(model.config, context or options.context)
+    decides = {
+        "tool": __version__,
+        "weights": model.weights_sha256,
+        "config": dataclasses.asdict(model.config),
+        "recipe": recipe.model_dump(mode="json", exclude={"name", "description"}),
+        "options": options.model_dump(mode="json"),
+        "context": chosen,
+        "tokenizer": None if model.tokenizer is None else model.tokenizer.encode("golden 123"),
+    }
+    return DecoderExport(
+        model=model,
+        config=model.config,
+        recipe=recipe,
+        options=options,
+        context=chosen,
+        capacity=capacity_for(chosen, options.prefill_chunk),
+        kept=checkpoints_for(decides),
+    )
+
+
+def _step(progress: Progress, name: str, work: Callable[[], Any]) -> Any:
+    progress(Step(name))
+    result = work()
+    progress(Step(name, finished=True))
+    return result
+
+
+def _make_references(plan: DecoderExport, progress: Progress) -> None:
+    """Run the source and our decoder over the golden tokens, one after the other."""
+    from slmdeploy.model.families import family_for
+    from slmdeploy.model.load import load_decoder
+    from slmdeploy.steps import references
+
+    prompt = golden_prompt(plan.model, chunk=plan.options.prefill_chunk, context=plan.context)
+    arrays: dict[str, Any] = {"prompt": prompt}
+    absent: dict[str, str] = {}
+    source = _step(progress, "run the source", lambda: references.source_logits(plan.model, prompt))
+    decoder = _step(
+        progress,
+        "read the weights",
+        lambda: load_decoder(
+            plan.config,
+            family_for(plan.model.hf_config),
+            plan.model.weights,
+            positions=plan.capacity,
+        ),
+    )
+    if isinstance(source, str):
+        absent["source"] = source
+        continuation = references.greedy_continuation(decoder, prompt)
+    else:
+        continuation, arrays["logits.source"] = source
+    arrays["continuation"] = continuation
+    arrays["logits.decoder"] = _step(
+        progress,
+        "run the decoder",
+        lambda: references.decoder_logits(decoder, prompt, continuation),
+    )
+    plan.kept.write_arrays("references.npz", arrays)
+    plan.kept.write_json("references.json", {"absent": absent})
+
+
+def _make_artifact(plan: DecoderExport, progress: Progress) -> None:
+    """Compress, run the compressed model, export, run what was exported."""
+    from slmdeploy.compress.quantize import compress
+    from slmdeploy.export.executorch.exporter import export
+    from slmdeploy.model.families import family_for
+    from slmdeploy.model.load import load_decoder
+    from slmdeploy.steps import references
+
+    golden = _read_golden(plan.kept)
+    decoder = load_decoder(
+        plan.config, family_for(plan.model.hf_config), plan.model.weights, positions=plan.capacity
+    )
+    name = f"compress ({plan.recipe.name})"
+    compressed = _step(progress, name, lambda: compress(decoder, plan.recipe))
+    logits = _step(
+        progress,
+        "run the compressed model",
+        lambda: references.compressed_logits(compressed, golden.prompt, golden.continuation),
+    )
+    made: list[Artifact] = []
+    plan.kept.write(
+        "model.pte",
+        lambda path: made.append(
+            export(
+                compressed,
+                plan.options,
+                path,
+                context=plan.context,
+                golden=(golden.prompt, golden.continuation),
+                progress=progress,
+            )
+        ),
+    )
+    traced = made[0].traced
+    arrays = {"compressed": logits} | ({} if traced is None else {"exported": traced})
+    plan.kept.write_arrays("artifact.npz", arrays)
+    plan.kept.write_json("artifact.json", made[0].model_dump(mode="json"))
+
+
+def _read_golden(kept: Checkpoints) -> Golden:
+    arrays = kept.read_arrays("references.npz")
+    logits = {
+        name.removeprefix("logits."): value
+        for name, value in arrays.items()
+        if name.startswith("logits.")
+    }
+    if kept.has("artifact.npz"):
+        logits |= kept.read_arrays("artifact.npz")
+    return Golden(
+        prompt=arrays["prompt"],
+        continuation=arrays["continuation"],
+        logits=logits,
+        absent=kept.read_json("references.json")["absent"],
+    )
+
+
+def _read_artifact(kept: Checkpoints) -> Artifact:
+    document = {**kept.read_json("artifact.json"), "path": kept.path("model.pte")}
+    return Artifact.model_validate(document)

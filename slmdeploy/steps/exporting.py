@@ -1,0 +1,275 @@
+"""From a model and a target to a bundle: plan, make, stage, climb, put in place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from slmdeploy import __version__
+from slmdeploy.bundle.folder import Bundle, finish
+from slmdeploy.bundle.manifest import (
+    MANIFEST_NAME,
+    ArtifactInfo,
+    FileInfo,
+    GoldenInfo,
+    Manifest,
+    ModelInfo,
+    RungResult,
+    TokenizerInfo,
+    VerificationInfo,
+)
+from slmdeploy.compress.recipe import Recipe
+from slmdeploy.device.inventory import LOCAL
+from slmdeploy.errors import DiskSpaceError
+from slmdeploy.export.artifact import Artifact
+from slmdeploy.model.inspect import describe
+from slmdeploy.model.model import Model
+from slmdeploy.progress import Progress
+from slmdeploy.steps.decoding import DecoderExport, plan_decoder
+from slmdeploy.steps.golden import Golden
+from slmdeploy.steps.ladder import climb_bundle, stored_rungs
+from slmdeploy.steps.outcomes import Exported
+from slmdeploy.target.profile import TargetProfile
+from slmdeploy.verify.verdict import verdict
+
+__all__ = ["bundle_name", "export_model", "plan_export"]
+
+_KEPT_RUNGS = ("source", "compressed", "exported")
+"""Rungs whose logits go into the bundle; the others can be made again by an export."""
+
+
+def bundle_name(model: str, target: str) -> str:
+    """Name of a bundle's folder."""
+    return f"{model}--{target}"
+
+
+def export_model(
+    model: Model,
+    profile: TargetProfile,
+    *,
+    recipe: Recipe,
+    context: int | None,
+    output: Path,
+    verify: bool,
+    progress: Progress,
+) -> Exported:
+    """Make the bundle of a model for a target.
+
+    Args:
+        model: A decoder or a generic model.
+        profile: The target.
+        recipe: The target's own, or another one that it can run.
+        context: Tokens that a run may hold; ``None`` for the target's own.
+        output: Folder of bundles.
+        verify: Climb the ladder to the artifact on this computer first.
+        progress: Is told what is being done.
+
+    Raises:
+        ModelError: The model or recipe cannot be exported, or a rung broke.
+        HostError: No room, or the runner cannot be made.
+    """
+    started = time.monotonic_ns()
+    final = output / bundle_name(model.name, profile.name)
+    plan = plan_export(model, profile, recipe, context, output)
+    golden, artifact, reused = plan.golden(progress)
+    with _staging(output, final.name) as staging:
+        manifest = _stage(staging, model, profile, recipe, made=(artifact, golden))
+        if verify:
+            results = _climb(Bundle(staging, manifest), golden, progress)
+            verdict(results)
+            info = VerificationInfo(rungs=results)
+            manifest = manifest.model_copy(update={"verification": info})
+        bundle = finish(manifest, staging, final)
+    return Exported(
+        bundle=final,
+        manifest=bundle.manifest,
+        recipe=recipe.name,
+        reused=reused,
+        peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        wall_ns=time.monotonic_ns() - started,
+    )
+
+
+def plan_export(
+    model: Model, profile: TargetProfile, recipe: Recipe, context: int | None, output: Path
+) -> DecoderExport:
+    """Check what can be checked before work starts.
+
+    Raises:
+        ExportError: The context is beyond the model's.
+        DiskSpaceError: There is no room.
+        MissingExtraError: The exporter's packages are not installed.
+    """
+    plan = plan_decoder(model, recipe, profile.export, context)
+    _require_space(output, model)
+    return plan
+
+
+def _require_space(output: Path, model: Model) -> None:
+    """Refuse before the work rather than after it: twice the float32 weights."""
+    wanted = 2 * describe(model).float32_bytes
+    folder = next(path for path in (output, *output.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free < wanted:
+        raise DiskSpaceError(
+            f"{folder} has {free // 2**20} MiB free; an export may need {wanted // 2**20} MiB.",
+            hint="Make room, or choose another folder with --output.",
+        )
+
+
+@contextmanager
+def _staging(output: Path, name: str) -> Iterator[Path]:
+    """A folder beside the bundle's place, gone afterwards unless it became the bundle."""
+    staging = output / f".{name}.new-{os.getpid()}"
+    try:
+        staging.mkdir(parents=True)
+    except OSError as error:
+        raise DiskSpaceError(f"{staging} cannot be made: {error.strerror}.") from error
+    try:
+        yield staging
+    except OSError as error:
+        raise DiskSpaceError(f"{staging} cannot be written: {error}.") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _stage(
+    staging: Path,
+    model: Model,
+    profile: TargetProfile,
+    recipe: Recipe,
+    *,
+    made: tuple[Artifact, Golden],
+) -> Manifest:
+    """Fill the folder; the manifest still lacks its table of files."""
+    artifact, golden = made
+    file = "model.pte"
+    _link_or_copy(artifact.path, staging / file)
+    rungs = _write_golden(staging / "golden.npz", golden)
+    (staging / "LICENSE.model").write_text(_license(model), encoding="utf-8")
+    return Manifest(
+        name=bundle_name(model.name, profile.name),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=_model_info(model),
+        recipe=recipe,
+        target=profile.name,
+        glibc=profile.glibc,
+        threads=profile.threads,
+        artifact=_artifact_info(artifact, file),
+        context=artifact.context,
+        prefill_chunk=artifact.prefill_chunk,
+        logits=artifact.logits,
+        cache=artifact.cache,
+        memory=artifact.memory,
+        tokenizer=_save_tokenizer(staging, model),
+        tokenizer_reason=model.tokenizer_reason,
+        golden=GoldenInfo(file="golden.npz", rungs=rungs),
+        files=dict[str, FileInfo](),
+        provenance=_provenance(model, recipe, artifact),
+    )
+
+
+def _link_or_copy(source: Path, destination: Path) -> None:
+    try:
+        destination.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, destination)
+
+
+def _license(model: Model) -> str:
+    named = f"The model {model.name} says of its licence: {model.license or 'nothing'}.\n"
+    return named if model.license_text is None else f"{named}\n{model.license_text}"
+
+
+def _model_info(model: Model) -> ModelInfo:
+    described = describe(model)
+    return ModelInfo(
+        name=model.name,
+        source=model.ref.text,
+        kind=model.kind,
+        architecture=described.architecture or model.kind,
+        parameters=described.parameters,
+        dtype="+".join(share.dtype for share in described.dtypes),
+        license=model.license,
+        note=model.note,
+        weights_sha256=model.weights_sha256,
+        labels=model.labels or None,
+    )
+
+
+def _artifact_info(artifact: Artifact, file: str) -> ArtifactInfo:
+    with artifact.path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return ArtifactInfo(
+        file=file,
+        bytes=artifact.path.stat().st_size,
+        sha256=digest,
+        runtime=artifact.runtime,
+        kernels=artifact.kernels,
+        methods=artifact.methods,
+        bytes_by_component=artifact.bytes_by_component,
+        bytes_in_delegates=artifact.bytes_in_delegates,
+    )
+
+
+def _save_tokenizer(staging: Path, model: Model) -> TokenizerInfo | None:
+    tokenizer = model.tokenizer
+    if tokenizer is None:
+        return None
+    tokenizer.save(staging / "tokenizer")
+    file = staging / "tokenizer" / "tokenizer.json"
+    return TokenizerInfo(
+        file="tokenizer/tokenizer.json",
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        vocab_size=tokenizer.vocab_size,
+        bos_id=tokenizer.bos_id,
+        stop_ids=tokenizer.stop_ids,
+        chat_template=tokenizer.chat_template is not None,
+    )
+
+
+def _write_golden(path: Path, golden: Golden) -> tuple[str, ...]:
+    rungs = tuple(name for name in _KEPT_RUNGS if name in golden.logits)
+    arrays: dict[str, Any] = {f"logits.{name}": golden.logits[name] for name in rungs}
+    with path.open("wb") as file:
+        np.savez(
+            file,
+            allow_pickle=False,
+            prompt=golden.prompt,
+            continuation=golden.continuation,
+            **arrays,
+        )
+    return rungs
+
+
+def _provenance(model: Model, recipe: Recipe, artifact: Artifact) -> dict[str, Any]:
+    recipe_text = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
+    return {
+        "slmdeploy": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": artifact.versions,
+        "weights_sha256": model.weights_sha256,
+        "recipe_sha256": hashlib.sha256(recipe_text.encode()).hexdigest(),
+    }
+
+
+def _climb(bundle: Bundle, golden: Golden, progress: Progress) -> tuple[RungResult, ...]:
+    arrays = {f"logits.{name}": values for name, values in golden.logits.items()}
+    tokens = {"prompt": golden.prompt, "continuation": golden.continuation}
+    below = stored_rungs(arrays, golden.absent, generic=False)
+    # The device room wants a whole bundle; what is staged gets its final manifest later.
+    (bundle.path / MANIFEST_NAME).write_text(bundle.manifest.model_dump_json(), encoding="utf-8")
+    return climb_bundle(bundle, below, tokens, host=LOCAL, progress=progress)

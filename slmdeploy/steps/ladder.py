@@ -1,0 +1,115 @@
+"""The rungs of a bundle: from the source to the devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slmdeploy.bundle.folder import Bundle
+from slmdeploy.bundle.manifest import RungResult
+from slmdeploy.device.types import Device
+from slmdeploy.progress import Progress, Step
+from slmdeploy.runtime.protocol import GenerateRequest, InvokeRequest, Runner, ScoreRequest
+from slmdeploy.steps.ready import ready
+from slmdeploy.verify.ladder import Rung, climb
+from slmdeploy.verify.thresholds import RungKind
+
+__all__ = ["climb_bundle", "stored_rungs"]
+
+_Arrays = Mapping[str, npt.NDArray[Any]]
+_TEXT_TOKENS = 48
+_STORED: tuple[RungKind, ...] = ("source", "decoder", "compressed", "exported")
+
+
+def stored_rungs(golden: _Arrays, absent: Mapping[str, str], *, generic: bool) -> list[Rung]:
+    """The rungs whose outputs were kept, and those that were not with the reason.
+
+    Args:
+        golden: ``logits.<rung>`` or ``output.<rung>.0`` among others.
+        absent: Why a rung has none.
+        generic: Any model but a decoder.
+    """
+    kinds: tuple[RungKind, ...] = ("source", "compressed") if generic else _STORED
+    name = "output.{}.0" if generic else "logits.{}"
+    rungs = []
+    for kind in kinds:
+        values = golden.get(name.format(kind))
+        reason = absent.get(kind, "its logits were not kept in the bundle")
+        rungs.append(Rung(kind, kind, None if values is None else _given(values), reason))
+    return rungs
+
+
+def _given(values: npt.NDArray[Any]) -> Callable[[], npt.NDArray[Any]]:
+    return lambda: values
+
+
+def climb_bundle(
+    bundle: Bundle,
+    below: Sequence[Rung],
+    golden: _Arrays,
+    *,
+    host: Device,
+    device: Device | None = None,
+    progress: Progress,
+) -> tuple[RungResult, ...]:
+    """Climb from the stored rungs to the artifact on the host, and on to a device.
+
+    Args:
+        bundle: Its artifact is run.
+        below: The rungs before the artifact.
+        golden: Tokens or inputs to feed.
+        host: The device that is this computer.
+        device: A board, or ``None`` to end at the host.
+        progress: Is told which rung is climbed.
+
+    Raises:
+        SlmdeployError: A device failed, or this computer cannot make the runner.
+    """
+    generic = bundle.manifest.model.kind == "generic"
+    rungs = [*below, _runtime_rung("artifact", bundle, host, golden, progress)]
+    if device is not None:
+        rungs.append(_runtime_rung("device", bundle, device, golden, progress))
+    return climb(
+        rungs,
+        precision=bundle.manifest.recipe.precision,
+        model="generic" if generic else "decoder",
+        on_result=lambda result, _: progress(Step(f"rung {result.name}", finished=True)),
+    )
+
+
+def _runtime_rung(
+    kind: RungKind, bundle: Bundle, device: Device, golden: _Arrays, progress: Progress
+) -> Rung:
+    name = "artifact" if kind == "artifact" else f"device {device.name}"
+
+    def run() -> npt.NDArray[Any]:
+        progress(Step(f"rung {name}"))
+        with ready(bundle, device, progress) as on:
+            return _output(bundle, on.runner, golden)
+
+    def text() -> Sequence[int]:
+        with ready(bundle, device, progress) as on:
+            return _free_text(bundle, on.runner, golden)
+
+    return Rung(name, kind, run, text=None if bundle.manifest.model.kind == "generic" else text)
+
+
+def _output(bundle: Bundle, runner: Runner, golden: _Arrays) -> npt.NDArray[Any]:
+    if bundle.manifest.model.kind == "generic":
+        count = sum(name.startswith("input.") for name in golden)
+        inputs = tuple(golden[f"input.{index}"] for index in range(count))
+        return runner.invoke(InvokeRequest("forward", inputs))[0][0]
+    tokens = np.concatenate([golden["prompt"], golden["continuation"]]).tolist()
+    return runner.score(ScoreRequest(tuple(tokens), prompt_length=len(golden["prompt"])))
+
+
+def _free_text(bundle: Bundle, runner: Runner, golden: _Arrays) -> list[int]:
+    """What the runner writes after the golden prompt, greedily."""
+    prompt = tuple(golden["prompt"].tolist())
+    room = (bundle.manifest.context or len(prompt)) - len(prompt)
+    stop = bundle.manifest.tokenizer.stop_ids if bundle.manifest.tokenizer else ()
+    request = GenerateRequest(prompt, max_new=min(_TEXT_TOKENS, room), stop_ids=stop)
+    return [event.data["id"] for event in runner.generate(request) if event.kind == "token"]

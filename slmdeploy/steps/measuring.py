@@ -1,0 +1,157 @@
+"""Measure a bundle on a device, and make the record of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+from slmdeploy import __version__
+from slmdeploy.bench.measure import Measurement, measure, measure_invoke
+from slmdeploy.bench.samples import ProcessSample
+from slmdeploy.bench.summary import size_values
+from slmdeploy.bench.workload import GenerateWorkload, check_fits, invoke_workload, synthetic
+from slmdeploy.bundle.folder import Bundle
+from slmdeploy.bundle.manifest import MANIFEST_NAME
+from slmdeploy.device.facts import BOARD_MODEL, CPU, GLIBC, KERNEL, MEMORY, Fact, read_fact
+from slmdeploy.device.types import Device
+from slmdeploy.progress import Progress, Step
+from slmdeploy.runtime.protocol import Runner
+from slmdeploy.steps.ready import Ready, ready
+from slmdeploy.store.record import Record, make_record
+from slmdeploy.transport.base import Transport
+
+__all__ = ["GENERATE", "PROMPT", "RUNS", "Bench", "workload_for"]
+
+PROMPT, GENERATE, RUNS = 128, 64, 5
+"""The workload where none is asked for."""
+
+_FACTS: tuple[Fact[Any], ...] = (KERNEL, GLIBC, MEMORY, CPU, BOARD_MODEL)
+
+
+def workload_for(bundle: Bundle, prompt: int | None, generate: int | None) -> GenerateWorkload:
+    """The token trace for a decoder, checked against its context.
+
+    Raises:
+        UsageError: It does not fit the context.
+    """
+    manifest = bundle.manifest
+    vocabulary = manifest.artifact.methods["decode"].outputs[0].shape[-1]
+    exclude = manifest.tokenizer.stop_ids if manifest.tokenizer else ()
+    context = manifest.context or PROMPT + GENERATE
+    workload = synthetic(
+        vocabulary,
+        prompt=prompt or min(PROMPT, context // 2),
+        generate=generate or min(GENERATE, context // 4),
+        exclude=exclude,
+    )
+    check_fits(workload, context)
+    return workload
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What shall be measured; ``None`` for the default of a field.
+
+    Attributes:
+        prompt: Prompt tokens.
+        generate: Tokens to generate.
+        runs: Processes after the warm-up.
+        threads: Worker threads.
+    """
+
+    bundle: Bundle
+    prompt: int | None
+    generate: int | None
+    runs: int | None
+    threads: int | None
+
+    def check(self) -> None:
+        """Refuse what cannot be measured, before a device is touched.
+
+        Raises:
+            UsageError: The workload does not fit the context.
+        """
+        if self.bundle.manifest.model.kind == "decoder":
+            workload_for(self.bundle, self.prompt, self.generate)
+
+    def run(self, device: Device, progress: Progress) -> Record:
+        """Push if need be, run processes after a warm-up, and describe it all in a record.
+
+        Raises:
+            UsageError: The workload does not fit.
+            DeviceError: The device is away before the first process.
+        """
+        self.check()
+        bundle = self.bundle
+        with ready(bundle, device, progress) as on:
+            counted = self._measure(on.runner, progress)
+            provenance = _provenance(bundle, on)
+        return make_record(
+            counted,
+            bundle=bundle.manifest.name,
+            manifest_sha256=_manifest_sha256(bundle),
+            model=bundle.manifest.model,
+            recipe=bundle.manifest.recipe,
+            target=bundle.manifest.target,
+            device=device.name,
+            sizes=size_values(_sizes(bundle)),
+            provenance=provenance,
+        )
+
+    def _measure(self, runner: Runner, told: Progress) -> Measurement:
+        def tell(done: int, total: int, sample: ProcessSample) -> None:
+            told(Step("measure", done, total, "runs", finished=done == total, note=sample.reason))
+
+        bundle, runs = self.bundle, self.runs or RUNS
+        threads = self.threads or bundle.manifest.threads
+        if bundle.manifest.model.kind == "decoder":
+            workload = workload_for(bundle, self.prompt, self.generate)
+            return measure(runner, workload, processes=runs, threads=threads, progress=tell)
+        golden = bundle.golden()
+        count = sum(name.startswith("input.") for name in golden)
+        inputs = [golden[f"input.{index}"] for index in range(count)]
+        once = invoke_workload("forward", inputs)
+        return measure_invoke(runner, once, inputs, processes=runs, threads=threads, progress=tell)
+
+
+def _sizes(bundle: Bundle) -> dict[str, int]:
+    files = sum(info.bytes for info in bundle.manifest.files.values())
+    return {"artifact_bytes": bundle.manifest.artifact.bytes, "bundle_bytes": files}
+
+
+def _manifest_sha256(bundle: Bundle) -> str:
+    return hashlib.sha256((bundle.path / MANIFEST_NAME).read_bytes()).hexdigest()
+
+
+def _provenance(bundle: Bundle, on: Ready) -> dict[str, Any]:
+    """What the figures depend on beside the bundle: device, host, versions."""
+    tokenizer = bundle.manifest.tokenizer
+    return {
+        **bundle.manifest.provenance,
+        "tokenizer_sha256": None if tokenizer is None else tokenizer.sha256,
+        "measured_by": __version__,
+        "host": {"name": platform.node(), "platform": platform.platform(), "cpus": os.cpu_count()},
+        "runner": on.deployment.runner_dir.rsplit("/", 1)[-1],
+        "device": _device_facts(on.transport),
+    }
+
+
+def _device_facts(transport: Transport) -> dict[str, Any]:
+    """Facts of the device; one that could not be had is its reason."""
+    found = {}
+    for fact in _FACTS:
+        reading = read_fact(transport, fact)
+        value = reading.value
+        found[fact.name] = {
+            "value": None if value is None else _plain(value),
+            "reason": reading.reason,
+        }
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]

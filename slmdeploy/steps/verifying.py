@@ -1,0 +1,48 @@
+"""Climb the ladder of a bundle that is there already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slmdeploy.bundle.folder import open_bundle
+from slmdeploy.device.inventory import LOCAL
+from slmdeploy.device.types import Device
+from slmdeploy.errors import BundleError
+from slmdeploy.progress import Progress
+from slmdeploy.steps.ladder import climb_bundle, stored_rungs
+from slmdeploy.steps.outcomes import Verified
+from slmdeploy.verify.verdict import broken_rung
+
+__all__ = ["verify_bundle"]
+
+
+def verify_bundle(path: Path, device: Device | None, progress: Progress) -> Verified:
+    """Hold a bundle against its golden vectors, on the host and on a device.
+
+    Args:
+        path: The bundle; its files are hashed first.
+        device: ``None`` to end at the host.
+        progress: Is told which rung is climbed.
+
+    Raises:
+        BundleError: The bundle is damaged, or has no golden vectors.
+        DeviceError: The device failed.
+    """
+    bundle = open_bundle(path, verify=True)
+    golden = bundle.golden()
+    if not golden:
+        raise BundleError(
+            f"{path} has no golden vectors to hold it against.",
+            hint="Make it again with: slmdeploy export",
+        )
+    generic = bundle.manifest.model.kind == "generic"
+    board = None if device is None or device.transport == LOCAL.transport else device
+    below = stored_rungs(golden, {}, generic=generic)
+    results = climb_bundle(bundle, below, golden, host=LOCAL, device=board, progress=progress)
+    broken = broken_rung(results)
+    return Verified(
+        bundle=path,
+        rungs=results,
+        broken=None if broken is None else broken.name,
+        broken_on_device=broken is not None and broken.name.startswith("device "),
+    )
