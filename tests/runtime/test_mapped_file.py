@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.runtime import programs as make
+from slmdeploy.export.executorch.lowering import StageLowering
+from slmdeploy.export.executorch.program import Method, assemble, write_program
 from tests.runtime.conftest import Run
 
 WIDTH = 4096
@@ -32,10 +32,12 @@ class Scaled(nn.Module):
 
 @pytest.fixture(scope="module")
 def scaled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    exported = torch.export.export(Scaled().eval(), (torch.zeros(1, 8),))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own
-        return make._lower(tmp_path_factory.mktemp("scaled") / "m.pte", {"forward": exported}, {})
+    """A program by our own exporter, which brings all constants into the delegate."""
+    path, x = tmp_path_factory.mktemp("scaled") / "scaled.pte", torch.zeros(1, 8)
+    stage = StageLowering().lower(Scaled().eval(), (x,))
+    methods = {"forward": Method(stage, (x,), ("x",), ("y",))}
+    write_program(assemble(methods, {}), path)
+    return path
 
 
 @pytest.mark.parametrize("flags", [(), ("--no-shared-weights",)])

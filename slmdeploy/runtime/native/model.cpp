@@ -12,7 +12,6 @@
 
 namespace slmd {
 
-using executorch::extension::MmapDataLoader;
 using executorch::runtime::Error;
 using executorch::runtime::EValue;
 using executorch::runtime::HierarchicalAllocator;
@@ -98,13 +97,7 @@ void LoadedMethod::run() {
 Model::Model(const std::string& path, const BackendMap& backends) : path_(path), backends_(backends) {
   check_model_file(path);
   const int64_t start = now_ns();
-  // NoMlock: locking pages fails for users with the usual limit of 8 MB, and keeps the
-  // file's pages from being given back.
-  auto loader = MmapDataLoader::from(path.c_str(), MmapDataLoader::MlockConfig::NoMlock);
-  if (!loader.ok()) {
-    throw Failure{Exit::kModel, "file_unreadable", "'" + path + "' could not be mapped" + last_logged() + "."};
-  }
-  loader_ = std::make_unique<MmapDataLoader>(std::move(loader.get()));
+  loader_ = std::make_unique<MappedFile>(path);
   auto program = Program::load(loader_.get(), Program::Verification::InternalConsistency);
   if (!program.ok()) {
     throw Failure{Exit::kModel, "bad_model",

@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
-#include <executorch/extension/data_loader/mmap_data_loader.h>
 #include <executorch/extension/memory_allocator/malloc_memory_allocator.h>
 #include <executorch/runtime/backend/backend_options_map.h>
 #include <executorch/runtime/executor/method.h>
 #include <executorch/runtime/executor/program.h>
 
 #include "arena.h"
+#include "mapped_file.h"
 #include "tensors.h"
 
 namespace slmd {
@@ -68,7 +68,7 @@ class Model {
  private:
   std::string path_;
   const BackendMap& backends_;
-  std::unique_ptr<executorch::extension::MmapDataLoader> loader_;
+  std::unique_ptr<MappedFile> loader_;
   std::unique_ptr<executorch::runtime::Program> program_;
   Arenas arenas_;
 };
