@@ -65,8 +65,10 @@ def plan_decoder(
         ExportError: The context is beyond the model's.
         MissingExtraError: The exporter's packages are not installed.
     """
-    from slmdeploy.export.executorch.exporter import capacity_for, choose_context
+    from slmdeploy.compress.quantize import quiet_torchao
 
+    with quiet_torchao():
+        from slmdeploy.export.executorch.exporter import capacity_for, choose_context
     if model.config is None:
         raise ModelReadError(f"{model.name} is not a decoder.")
     chosen = choose_context(model.config, context or options.context)

@@ -228,8 +228,10 @@ def _save_tokenizer(staging: Path, model: Model) -> TokenizerInfo | None:
     tokenizer = model.tokenizer
     if tokenizer is None:
         return None
-    tokenizer.save(staging / "tokenizer")
-    file = staging / "tokenizer" / "tokenizer.json"
+    folder = staging / "tokenizer"
+    folder.mkdir()
+    tokenizer.save(folder)
+    file = folder / "tokenizer.json"
     return TokenizerInfo(
         file="tokenizer/tokenizer.json",
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),

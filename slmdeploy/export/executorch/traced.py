@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,19 @@ from slmdeploy.export.executorch.steps import Cache, LlmStep, PortableStep
 from slmdeploy.model.decoder import Decoder
 
 __all__ = ["traced_logits"]
+
+
+@contextmanager
+def _quiet_native() -> Iterator[None]:
+    """ExecuTorch's operators, called in torch, write a line to stderr each time."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, for its descriptor
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class _TracedStage(nn.Module):
@@ -54,12 +69,13 @@ def traced_logits(
         type(step)(decoder, cache, [_TracedStage(s.traced) for s in step.lowered()], step.rows)
         for step in (steps["prefill"], steps["decode"])
     )
-    for start in range(0, len(prompt), chunk):
-        row = _prefill(prefill, torch.from_numpy(prompt[start : start + chunk]), start, chunk)
-    rows = [row]
-    for index, token in enumerate(continuation.tolist()):
-        position = torch.tensor([len(prompt) + index])
-        rows.append(decode(torch.tensor([[token]]), position))
+    with _quiet_native():
+        for start in range(0, len(prompt), chunk):
+            row = _prefill(prefill, torch.from_numpy(prompt[start : start + chunk]), start, chunk)
+        rows = [row]
+        for index, token in enumerate(continuation.tolist()):
+            position = torch.tensor([len(prompt) + index])
+            rows.append(decode(torch.tensor([[token]]), position))
     for buffer in cache.buffers():
         buffer.zero_()
     return np.ascontiguousarray(torch.cat(rows).numpy())
