@@ -250,13 +250,16 @@ def _link(plan: _Plan, part: _Part, scratch: Path) -> None:
 
 
 def _run(argv: Sequence[str], what: str, environment: dict[str, str] | None = None) -> None:
+    environment = {**(environment or os.environ), "LC_ALL": "C"}
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
     if done.returncode == 0:
         return
     lines = done.stderr.strip().splitlines()
     if any(os.strerror(errno.ENOSPC) in line for line in lines):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    telling = [line for line in lines if "error" in line] or lines[-1:] or ["it said nothing"]
+    signs = (" error: ", "undefined reference", "cannot find")
+    telling = [line for line in lines if any(sign in line for sign in signs)]
+    telling += lines[-1:] or ["it said nothing"]
     raise CompilerError(
         f"{Path(argv[0]).name} failed on {what}: {telling[0]}",
         hint="slmdeploy doctor shows which compiler is used.",

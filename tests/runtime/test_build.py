@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slmdeploy.errors import CompilerError, DiskSpaceError, HostError
+from slmdeploy.progress import Progress, Step
+from slmdeploy.runtime import build
+from slmdeploy.runtime.build import KERNEL_LIBRARY, RUNNER, runner_files
+from slmdeploy.runtime.wheel import LIBRARIES
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SLMDEPLOY_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "runners"
+
+
+Compile = Callable[[build._Plan, Path, Progress], None]
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Replace compilers by one that only writes files; gives the keys of what it made."""
+    made: list[str] = []
+
+    def fake(plan: build._Plan, scratch: Path, progress: Progress) -> None:
+        (scratch / "made").mkdir()
+        for name in (RUNNER, KERNEL_LIBRARY):
+            (scratch / "made" / name).write_text(name)
+        made.append(plan.key())
+
+    monkeypatch.setattr(build, "_compile_and_link", fake)
+    return made
+
+
+def test_the_runner_comes_with_the_wheels_libraries(cache: Path, compiled: list[str]) -> None:
+    files = runner_files("host", kernels="llm")
+    assert set(files.files) == {RUNNER, KERNEL_LIBRARY, *LIBRARIES}
+    assert (files.executable, files.libraries) == (RUNNER, (KERNEL_LIBRARY,))
+    assert all(path.is_file() for path in files.files.values())
+
+
+def test_portable_programs_need_no_kernel_library(cache: Path, compiled: list[str]) -> None:
+    files = runner_files("host", kernels="portable")
+    assert files.libraries == ()
+    assert KERNEL_LIBRARY not in files.files
+
+
+def test_a_runner_is_compiled_once(cache: Path, compiled: list[str]) -> None:
+    first = runner_files("host", kernels="llm")
+    assert runner_files("host", kernels="llm") == first
+    assert len(compiled) == 1
+
+
+def test_other_sources_flags_glibc_or_compilers_make_another_build(
+    cache: Path, compiled: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runner_files("host", kernels="llm")
+    runner_files("host", kernels="llm", glibc="2.31")
+    found = build.find_toolchain
+    monkeypatch.setattr(
+        build, "find_toolchain", lambda arch: replace(found(arch), version="g++ 99")
+    )
+    runner_files("host", kernels="llm")
+    monkeypatch.setattr(build, "_KERNEL_FLAGS", ("-O0",))
+    runner_files("host", kernels="llm")
+    (tmp_path / "native").mkdir()
+    (tmp_path / "native" / "main.cpp").write_text("int main() {}")
+    monkeypatch.setattr(build, "NATIVE", tmp_path / "native")
+    runner_files("host", kernels="llm")
+    assert len(set(compiled)) == 5
+
+
+def test_what_another_process_made_meanwhile_is_taken(
+    cache: Path, compiled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = build._lock
+
+    def late(path: Path) -> AbstractContextManager[None]:
+        monkeypatch.setattr(build, "_lock", lock)
+        runner_files("host", kernels="llm")  # the other one is done before we get the lock
+        return lock(path)
+
+    monkeypatch.setattr(build, "_lock", late)
+    runner_files("host", kernels="llm")
+    assert len(compiled) == 1
+
+
+def test_only_one_holds_the_lock(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as other:
+        with build._lock(tmp_path / "lock"), pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def broken(error: BaseException) -> Compile:
+    def fails(plan: build._Plan, scratch: Path, progress: Progress) -> None:
+        (scratch / "made").mkdir()
+        (scratch / "made" / RUNNER).write_text("half")
+        raise error
+
+    return fails
+
+
+@pytest.mark.parametrize("error", [CompilerError("no"), KeyboardInterrupt()])
+def test_a_build_that_fails_leaves_nothing(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    monkeypatch.setattr(build, "_compile_and_link", broken(error))
+    with pytest.raises(type(error)):
+        runner_files("host", kernels="llm")
+    assert [path.name for path in cache.iterdir() if path.suffix != ".lock"] == []
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOSPC, DiskSpaceError), (errno.EACCES, HostError)]
+)
+def test_a_cache_that_takes_no_files_is_told(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[HostError]
+) -> None:
+    monkeypatch.setattr(build, "_compile_and_link", broken(OSError(number, os.strerror(number))))
+    with pytest.raises(kind, match="runners"):
+        runner_files("host", kernels="llm")
+
+
+def test_what_the_compiler_said_is_told(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "native" / "kernels").mkdir(parents=True)
+    (tmp_path / "native" / "main.cpp").write_text("int main() { return nothing; }")
+    monkeypatch.setattr(build, "NATIVE", tmp_path / "native")
+    with pytest.raises(CompilerError, match=r"main\.cpp.*'nothing' was not declared"):
+        runner_files("host", kernels="llm")
+
+
+def test_what_the_linker_said_is_told(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "native" / "kernels").mkdir(parents=True)
+    (tmp_path / "native" / "main.cpp").write_text("int f(); int main() { return f(); }")
+    monkeypatch.setattr(build, "NATIVE", tmp_path / "native")
+    with pytest.raises(CompilerError, match=r"undefined reference to .f\(\)"):
+        runner_files("host", kernels="llm")
+
+
+def test_progress_counts_what_is_compiled(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "native" / "kernels").mkdir(parents=True)
+    (tmp_path / "native" / "main.cpp").write_text("int main() {}")
+    (tmp_path / "native" / "kernels" / "one.cpp").write_text("int one;")
+    monkeypatch.setattr(build, "NATIVE", tmp_path / "native")
+    steps: list[Step] = []
+    runner_files("host", kernels="llm", progress=steps.append)
+    assert [(step.done, step.total) for step in steps if step.total] == [(0, 2), (1, 2), (2, 2)]
+    assert steps[-1].finished
