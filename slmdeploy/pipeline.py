@@ -108,11 +108,22 @@ def inspect(
     return Inspection(describe(found), target_fits(found, targets_dirs))
 
 
-def fetch(model: str, *, dry_run: bool = False, progress: Progress = silent) -> Fetched:
-    """Download ``demo`` or a hub id; the only step that uses the network."""
-    from slmdeploy.steps.fetching import fetch_model
+def fetch(
+    model: str, *, arch: str | None = None, dry_run: bool = False, progress: Progress = silent
+) -> Fetched:
+    """Download ``demo``, a hub id or ``runtime``; the only step that uses the network.
 
-    return fetch_model(model, dry_run=dry_run, progress=progress)
+    Args:
+        model: What to fetch; ``runtime`` for the libraries that runners are linked with.
+        arch: Of the runtime; by default ``aarch64``.
+        dry_run: Only say whether it is here.
+        progress: Is told of the download.
+    """
+    from slmdeploy.steps import fetching
+
+    if model == "runtime":
+        return fetching.fetch_runtime(arch or "aarch64", dry_run=dry_run, progress=progress)
+    return fetching.fetch_model(model, dry_run=dry_run, progress=progress)
 
 
 def export(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from slmdeploy.errors import OfflineError, UsageError
 from slmdeploy.model.model import Model
 from slmdeploy.model.read import read_model
 from slmdeploy.model.ref import ModelRef, parse_ref
 from slmdeploy.progress import Progress
+from slmdeploy.runtime.wheel import fetch_wheel, find_wheel
 from slmdeploy.steps.outcomes import Fetched
 
-__all__ = ["fetch_model"]
+__all__ = ["fetch_model", "fetch_runtime"]
 
 
 def fetch_model(text: str, *, dry_run: bool, progress: Progress) -> Fetched:
@@ -31,6 +34,32 @@ def fetch_model(text: str, *, dry_run: bool, progress: Progress) -> Fetched:
     return _fetched(there, already_there=True)
 
 
+def fetch_runtime(arch: str, *, dry_run: bool, progress: Progress) -> Fetched:
+    """Fetch ExecuTorch's libraries for an architecture, unless they are here.
+
+    Raises:
+        OfflineError: The network is away, or with ``dry_run`` they are not here.
+    """
+    try:
+        wheel, there = find_wheel(arch), True
+    except OfflineError:
+        if dry_run:
+            raise
+        wheel, there = fetch_wheel(arch, progress=progress), False
+    return Fetched(
+        name=f"executorch {wheel.version} for {arch}",
+        path=wheel.lib,
+        bytes=_size(wheel.lib),
+        already_there=there,
+        license="BSD-3-Clause",
+    )
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else list(path.rglob("*"))
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def _here(ref: ModelRef) -> Model | None:
     try:
         return read_model(ref)
@@ -39,11 +68,10 @@ def _here(ref: ModelRef) -> Model | None:
 
 
 def _fetched(model: Model, *, already_there: bool) -> Fetched:
-    files = [model.path] if model.path.is_file() else list(model.path.rglob("*"))
     return Fetched(
         name=model.name,
         path=model.path,
-        bytes=sum(file.stat().st_size for file in files if file.is_file()),
+        bytes=_size(model.path),
         already_there=already_there,
         license=model.license,
         note=model.note,
