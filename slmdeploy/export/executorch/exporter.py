@@ -31,6 +31,7 @@ try:
         write_program,
     )
     from slmdeploy.export.executorch.steps import Cache, LlmStep, PortableStep, lower_step
+    from slmdeploy.export.executorch.storage import store_as
     from slmdeploy.export.executorch.traced import traced_logits
 except ImportError as error:
     raise MissingExtraError("executorch", "Export to ExecuTorch") from error
@@ -84,6 +85,7 @@ def export(
         ExportError: A part of the model has no place in a delegate.
     """
     decoder, config = compressed.module, compressed.module.config
+    store_as(decoder, compressed.recipe)
     _unwrap(decoder)
     capacity = capacity_for(context, options.prefill_chunk)
     cache = Cache(config, _cache_shape(config, options.kernels, capacity))
