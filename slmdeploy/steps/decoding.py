@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slmdeploy import __version__
 from slmdeploy.compress.recipe import Recipe
@@ -17,6 +17,9 @@ from slmdeploy.model.model import Model
 from slmdeploy.progress import Progress, Step
 from slmdeploy.steps.checkpoints import Checkpoints, checkpoints_for
 from slmdeploy.steps.golden import Golden, golden_prompt
+
+if TYPE_CHECKING:
+    from slmdeploy.model.decoder import Decoder
 
 __all__ = ["DecoderExport", "plan_decoder"]
 
@@ -44,15 +47,15 @@ class DecoderExport:
         Returns:
             Both, and the names of steps that were kept from before.
         """
-        reused = []
+        reused, decoder = [], None
         if self.kept.has("references.npz", "references.json"):
             reused.append("references")
         else:
-            _make_references(self, progress)
-        if self.kept.has("model.pte", "artifact.json"):
+            decoder = _make_references(self, progress)
+        if self.kept.has("model.pte", "artifact.npz", "artifact.json"):
             reused.append("artifact")
         else:
-            _make_artifact(self, progress)
+            _make_artifact(self, decoder or _load(self, progress), progress)
         return _read_golden(self.kept), _read_artifact(self.kept), tuple(reused)
 
 
@@ -99,26 +102,29 @@ def _step(progress: Progress, name: str, work: Callable[[], Any]) -> Any:
     return result
 
 
-def _make_references(plan: DecoderExport, progress: Progress) -> None:
-    """Run the source and our decoder over the golden tokens, one after the other."""
+def _load(plan: DecoderExport, progress: Progress) -> Decoder:
+    """Our decoder with the model's weights, in float32."""
     from slmdeploy.model.families import family_for
     from slmdeploy.model.load import load_decoder
+
+    family, weights = family_for(plan.model.hf_config), plan.model.weights
+    decoder: Decoder = _step(
+        progress,
+        "read the weights",
+        lambda: load_decoder(plan.config, family, weights, positions=plan.capacity),
+    )
+    return decoder
+
+
+def _make_references(plan: DecoderExport, progress: Progress) -> Decoder:
+    """Run the source and our decoder over the golden tokens, one after the other."""
     from slmdeploy.steps import references
 
     prompt = golden_prompt(plan.model, chunk=plan.options.prefill_chunk, context=plan.context)
     arrays: dict[str, Any] = {"prompt": prompt}
     absent: dict[str, str] = {}
     source = _step(progress, "run the source", lambda: references.source_logits(plan.model, prompt))
-    decoder = _step(
-        progress,
-        "read the weights",
-        lambda: load_decoder(
-            plan.config,
-            family_for(plan.model.hf_config),
-            plan.model.weights,
-            positions=plan.capacity,
-        ),
-    )
+    decoder = _load(plan, progress)
     if isinstance(source, str):
         absent["source"] = source
         continuation = references.greedy_continuation(decoder, prompt)
@@ -132,20 +138,16 @@ def _make_references(plan: DecoderExport, progress: Progress) -> None:
     )
     plan.kept.write_arrays("references.npz", arrays)
     plan.kept.write_json("references.json", {"absent": absent})
+    return decoder
 
 
-def _make_artifact(plan: DecoderExport, progress: Progress) -> None:
+def _make_artifact(plan: DecoderExport, decoder: Decoder, progress: Progress) -> None:
     """Compress, run the compressed model, export, run what was exported."""
     from slmdeploy.compress.quantize import compress
     from slmdeploy.export.executorch.exporter import export
-    from slmdeploy.model.families import family_for
-    from slmdeploy.model.load import load_decoder
     from slmdeploy.steps import references
 
     golden = _read_golden(plan.kept)
-    decoder = load_decoder(
-        plan.config, family_for(plan.model.hf_config), plan.model.weights, positions=plan.capacity
-    )
     name = f"compress ({plan.recipe.name})"
     compressed = _step(progress, name, lambda: compress(decoder, plan.recipe))
     logits = _step(

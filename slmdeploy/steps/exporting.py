@@ -37,6 +37,7 @@ from slmdeploy.export.artifact import Artifact
 from slmdeploy.model.inspect import describe
 from slmdeploy.model.model import Model
 from slmdeploy.progress import Progress
+from slmdeploy.runtime.build import runner_files
 from slmdeploy.steps.decoding import DecoderExport, plan_decoder
 from slmdeploy.steps.golden import Golden
 from slmdeploy.steps.ladder import climb_bundle, stored_rungs
@@ -78,11 +79,14 @@ def export_model(
 
     Raises:
         ModelError: The model or recipe cannot be exported, or a rung broke.
-        HostError: No room, or the runner cannot be made.
+        HostError: No room, or no compiler for the runner of this computer.
     """
     started = time.monotonic_ns()
     final = output / bundle_name(model.name, profile.name)
     plan = plan_export(model, profile, recipe, context, output)
+    if verify:
+        # The last rung needs it; without a compiler we want to know now.
+        runner_files("host", kernels=profile.export.kernels, progress=progress)
     golden, artifact, reused = plan.golden(progress)
     with _staging(output, final.name) as staging:
         manifest = _stage(staging, model, profile, recipe, made=(artifact, golden))

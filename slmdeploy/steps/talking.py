@@ -35,7 +35,7 @@ def prompt_ids(
             messages.insert(0, {"role": "system", "content": system})
         ids = tokenizer.encode(tokenizer.render_chat(messages))
     context = bundle.manifest.context or 0
-    if not ids:
+    if not prompt or not ids:
         raise UsageError("The prompt is empty.")
     if len(ids) >= context:
         raise UsageError(

@@ -1,0 +1,56 @@
+"""Estimates from headers alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from slmdeploy.compress.recipe import load_recipe
+from slmdeploy.model.config import DecoderConfig
+from slmdeploy.steps.forecast import artifact_bytes, peak_bytes
+
+SMOLLM2 = DecoderConfig(
+    family="llama",
+    vocab_size=49152,
+    hidden_size=576,
+    intermediate_size=1536,
+    layers=30,
+    heads=9,
+    kv_heads=3,
+    head_dim=64,
+    norm_eps=1e-5,
+    rope_theta=100000.0,
+    context=8192,
+    tied=True,
+)
+
+
+def test_float32_takes_four_bytes_a_weight():
+    weights = 2 * 49152 * 576 + 30 * (960 * 576 + 576 * 576 + 2 * 1536 * 576 + 576 * 1536)
+    assert artifact_bytes(SMOLLM2, load_recipe("none")) == 4 * weights
+
+
+@pytest.mark.parametrize("smaller", ["8da8w", "8da4w-head8", "8da4w"])
+def test_each_recipe_is_smaller_than_the_one_before(smaller):
+    order = ["none", "fp16", "8da8w", "8da4w-head8", "8da4w"]
+    larger = order[order.index(smaller) - 1]
+    sizes = [artifact_bytes(SMOLLM2, load_recipe(name)) for name in (smaller, larger)]
+    assert sizes[0] < sizes[1]
+
+
+def test_the_forecast_is_near_what_an_export_of_this_model_gave():
+    # slmdeploy export demo --recipe 8da4w-head8 wrote 118,464,000 bytes.
+    assert artifact_bytes(SMOLLM2, load_recipe("8da4w-head8")) == pytest.approx(118.5e6, rel=0.02)
+
+
+def test_a_longer_context_needs_more_memory():
+    recipe = load_recipe("8da8w")
+    more = peak_bytes(SMOLLM2, recipe, 4096) - peak_bytes(SMOLLM2, recipe, 2048)
+    assert more == 2 * 4 * 30 * 2048 * 3 * 64
+
+
+def test_an_untied_model_counts_its_head_once():
+    untied = dataclasses.replace(SMOLLM2, tied=False)
+    recipe = load_recipe("none")
+    assert artifact_bytes(untied, recipe) == artifact_bytes(SMOLLM2, recipe)
