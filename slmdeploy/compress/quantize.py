@@ -7,7 +7,7 @@ it is the reference that every later rung of the parity ladder is held against.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from slmdeploy.compress.recipe import LinearSpec, Recipe
 from slmdeploy.errors import MissingExtraError, RecipeError
 from slmdeploy.model.decoder import Decoder
 
-__all__ = ["Compressed", "compress", "quiet_torchao"]
+__all__ = ["Compressed", "compress", "compress_linears", "quiet_torchao"]
 
 
 @dataclass(frozen=True)
@@ -83,23 +83,39 @@ def _config(spec: LinearSpec) -> Any:
     )
 
 
-def _apply(decoder: Decoder, spec: LinearSpec, *, head: bool) -> None:
-    chosen = {
+def compress_linears(module: nn.Module, chosen: Mapping[str, nn.Linear], spec: LinearSpec) -> None:
+    """Quantize some linear layers of a module, in place.
+
+    Args:
+        module: Holds the layers.
+        chosen: The layers, by their names in ``module``.
+        spec: What to do with them.
+
+    Raises:
+        RecipeError: The group size does not divide a layer's inputs.
+        MissingExtraError: torchao is not installed.
+    """
+    for name, layer in chosen.items():
+        _check_groups(name, layer, spec)
+    if spec.scheme == "none" or not chosen:
+        return
+    if spec.scheme == "fp16":
+        for layer in chosen.values():
+            layer.weight = nn.Parameter(layer.weight.half().float(), requires_grad=False)
+        return
+    with quiet_torchao():
+        config = _config(spec)
+        from torchao.quantization import quantize_
+
+        quantize_(module, config, lambda _, name: name in chosen)
+
+
+def _linears(decoder: Decoder, *, head: bool) -> dict[str, nn.Linear]:
+    return {
         name: module
         for name, module in decoder.named_modules()
         if isinstance(module, nn.Linear) and (name == "head") == head
     }
-    for name, module in chosen.items():
-        _check_groups(name, module, spec)
-    if spec.scheme == "none":
-        return
-    if spec.scheme == "fp16":
-        for module in chosen.values():
-            module.weight = nn.Parameter(module.weight.half().float(), requires_grad=False)
-        return
-    from torchao.quantization import quantize_
-
-    quantize_(decoder, _config(spec), lambda _, name: name in chosen)
 
 
 def compress(decoder: Decoder, recipe: Recipe) -> Compressed:
@@ -119,7 +135,6 @@ def compress(decoder: Decoder, recipe: Recipe) -> Compressed:
         weight = decoder.head.weight.detach()
         decoder.head.weight = nn.Parameter(weight, requires_grad=False)
     decoder.embedding = embedding
-    with quiet_torchao():
-        _apply(decoder, recipe.body, head=False)
-        _apply(decoder, recipe.head_spec, head=True)
+    compress_linears(decoder, _linears(decoder, head=False), recipe.body)
+    compress_linears(decoder, _linears(decoder, head=True), recipe.head_spec)
     return Compressed(module=decoder, recipe=recipe)

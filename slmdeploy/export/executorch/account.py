@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
+from executorch.exir.lowered_backend_module import LoweredBackendModule
 from torch import Tensor, nn
 
 from slmdeploy.compress.recipe import LinearSpec, Recipe
 from slmdeploy.export.artifact import ByteRow, MemoryInfo
 from slmdeploy.export.executorch.lowering import LoweredStage
+from slmdeploy.export.executorch.storage import StoredLinear
 from slmdeploy.model.decoder import Decoder, Layer
 
-__all__ = ["bytes_by_component", "bytes_in_delegates", "linear_bytes", "predict_memory"]
+__all__ = [
+    "bytes_by_component",
+    "bytes_in_delegates",
+    "delegate_bytes",
+    "linear_bytes",
+    "packed_bytes",
+    "predict_memory",
+]
 
 RUNNER_BYTES = 24 * 2**20
 """Resident set of the runner before it loads a model, libraries included."""
@@ -20,13 +30,17 @@ RUNNER_BYTES = 24 * 2**20
 def linear_bytes(outputs: int, inputs: int, spec: LinearSpec) -> int:
     """Bytes that XNNPACK's file keeps of a linear layer, bias aside.
 
-    4-bit weights have bfloat16 scales per group (one group per row where there are
-    none), 8-bit ones float32 scales per row.
+    ``8da4w`` has bfloat16 scales per group (one group per row where there are none), the
+    other integer schemes float32 scales per row. Weight-only integers in groups are kept
+    in float32, see ``storage.py``.
     """
-    weights = outputs * inputs * spec.bits // 8
-    if spec.bits == 4:
-        return weights + 2 * outputs * (inputs // (spec.group_size or inputs))
-    return weights + (4 * outputs if spec.bits == 8 else 0)
+    group = spec.group_size or inputs
+    if spec.scheme in ("w4", "w8") and group != inputs:
+        return 4 * outputs * inputs
+    weights = outputs * math.ceil(inputs * spec.bits / 8)
+    if spec.scheme == "8da4w":
+        return weights + 2 * outputs * (inputs // group)
+    return weights + (4 * outputs if spec.bits <= 8 else 0)
 
 
 def _layer_bytes(layer: Layer, spec: LinearSpec) -> tuple[int, int]:
@@ -45,12 +59,17 @@ def _nbytes(tensors: Iterable[Tensor]) -> int:
 
 def bytes_in_delegates(stages: Iterable[LoweredStage]) -> tuple[int, int]:
     """Bytes of the delegates' constants, each once, and of their graphs."""
+    return delegate_bytes(stage.delegate for stage in stages)
+
+
+def delegate_bytes(delegates: Iterable[LoweredBackendModule]) -> tuple[int, int]:
+    """As ``bytes_in_delegates``, for delegates outside of any stage."""
     constants: dict[str, int] = {}
     graphs: dict[bytes, int] = {}
-    for stage in stages:
-        output = stage.delegate.named_data_store_output
-        graphs[stage.delegate.processed_bytes] = len(stage.delegate.processed_bytes)
-        for key, entry in output.pte_data.items():
+    for delegate in delegates:
+        graphs[delegate.processed_bytes] = len(delegate.processed_bytes)
+        output = delegate.named_data_store_output
+        for key, entry in output.pte_data.items() if output is not None else ():
             constants[key] = len(output.buffers[entry.buffer_index])
     return sum(constants.values()), sum(graphs.values())
 
@@ -77,7 +96,20 @@ def bytes_by_component(
     return tuple(ByteRow(component=name, bytes=size) for name, size in named)
 
 
-def predict_memory(planned: int, artifact: int, delegated: int) -> MemoryInfo:
+def packed_bytes(decoder: Decoder, delegated: int) -> int:
+    """Bytes of the delegates' weights as XNNPACK packs them.
+
+    float16 weights are widened to float32; all others keep their size.
+    """
+    widened = sum(
+        module.weight.numel() * 2
+        for module in decoder.modules()
+        if isinstance(module, StoredLinear) and module.storage.bits == 16
+    )
+    return delegated + widened
+
+
+def predict_memory(planned: int, artifact: int, packed: int) -> MemoryInfo:
     """Estimate the runner's peak resident set.
 
     The file is mapped and read through once, so its pages count as resident; XNNPACK
@@ -85,6 +117,6 @@ def predict_memory(planned: int, artifact: int, delegated: int) -> MemoryInfo:
     """
     return MemoryInfo(
         planned=planned,
-        predicted_peak=RUNNER_BYTES + artifact + delegated + planned,
+        predicted_peak=RUNNER_BYTES + artifact + packed + planned,
         method="runner + mapped file + weights as XNNPACK packs them + memory plan",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import operator
 from collections import Counter
 from collections.abc import Mapping
@@ -10,18 +11,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from executorch.exir import ExecutorchBackendConfig, ExecutorchProgramManager, to_edge
+from executorch.exir import (
+    EdgeProgramManager,
+    ExecutorchBackendConfig,
+    ExecutorchProgramManager,
+    to_edge,
+)
 from executorch.exir.delegate import executorch_call_delegate
 from executorch.exir.passes import MemoryPlanningPass
 from torch import Tensor, nn
 
+from slmdeploy.errors import DiskSpaceError, HostError
 from slmdeploy.export.artifact import MethodInfo, TensorInfo
-from slmdeploy.export.executorch.lowering import (
-    EDGE_CONFIG,
-    quiet_lowering,
-)
+from slmdeploy.export.executorch.lowering import EDGE_CONFIG, quiet_lowering
 
-__all__ = ["Method", "assemble", "describe_methods", "planned_bytes", "write_program"]
+__all__ = [
+    "Method",
+    "assemble",
+    "describe_methods",
+    "finish_program",
+    "planned_bytes",
+    "write_program",
+]
 
 _NOT_OPERATORS = ("alloc", "view")
 """Functions of the emitted graph that cost nothing at run time."""
@@ -57,20 +68,44 @@ def assemble(
             for name, method in methods.items()
         }
         edge = to_edge(exported, constant_methods=dict(constants), compile_config=EDGE_CONFIG)
-        return edge.to_executorch(
-            ExecutorchBackendConfig(
-                memory_planning_pass=MemoryPlanningPass(share_mutable_buffers=len(methods) > 1),
-                # Cache writes happen in place; without it each writes a copy of the cache.
-                run_reinplace_pass=True,
-                do_quant_fusion_and_const_prop=False,
-            )
+        return finish_program(edge, share_buffers=len(methods) > 1)
+
+
+def finish_program(edge: EdgeProgramManager, *, share_buffers: bool) -> ExecutorchProgramManager:
+    """Plan the memory of lowered methods and emit the program.
+
+    Args:
+        edge: The methods, their delegates lowered.
+        share_buffers: Keep buffers that methods change, of one name, in one place.
+    """
+    return edge.to_executorch(
+        ExecutorchBackendConfig(
+            memory_planning_pass=MemoryPlanningPass(share_mutable_buffers=share_buffers),
+            # Cache writes happen in place; without it each writes a copy of the cache.
+            run_reinplace_pass=True,
+            do_quant_fusion_and_const_prop=False,
         )
+    )
 
 
 def write_program(program: ExecutorchProgramManager, path: Path) -> None:
-    """Write the ``.pte``."""
-    with path.open("wb") as file:
-        program.write_to_file(file)
+    """Write the ``.pte``, whole or not at all.
+
+    Raises:
+        DiskSpaceError: There is no room for it.
+        HostError: The folder cannot be written.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            program.write_to_file(file)
+        part.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskSpaceError(f"There is no room left for {path}.") from error
+        raise HostError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _method_plan(program: ExecutorchProgramManager, name: str) -> list[int]:

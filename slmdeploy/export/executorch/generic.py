@@ -1,0 +1,255 @@
+"""Any module with example inputs to a ``.pte`` with one method, ``forward``.
+
+The whole graph goes through ExecuTorch's own passes at once. What XNNPACK takes runs
+in delegates, the rest in the operators of the wheel's own libraries, and a program
+that needs any other operator is refused here rather than on the board.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import OutputKind
+
+from slmdeploy.compress.generic import CompressedModule
+from slmdeploy.compress.quantize import quiet_torchao
+from slmdeploy.errors import ExportError, MissingExtraError
+from slmdeploy.export.artifact import Artifact, ByteRow
+from slmdeploy.export.options import ExecutorchOptions
+from slmdeploy.progress import Progress, Step, silent
+
+try:
+    from executorch.exir import ExecutorchProgramManager, to_edge_transform_and_lower
+    from executorch.exir.lowered_backend_module import LoweredBackendModule
+
+    from slmdeploy.export.executorch import account
+    from slmdeploy.export.executorch.lowering import (
+        EDGE_CONFIG,
+        OwningPartitioner,
+        count_operators,
+    )
+    from slmdeploy.export.executorch.problems import first_line, translated
+    from slmdeploy.export.executorch.program import (
+        Method,
+        describe_methods,
+        finish_program,
+        planned_bytes,
+        write_program,
+    )
+except ImportError as error:
+    raise MissingExtraError("executorch", "Export to ExecuTorch") from error
+
+__all__ = ["METHOD", "export_module"]
+
+METHOD = "forward"
+
+_DTYPES = frozenset(
+    (
+        torch.float32,
+        torch.float64,
+        torch.float16,
+        torch.uint8,
+        torch.int8,
+        torch.int16,
+        torch.int32,
+        torch.int64,
+        torch.bool,
+    )
+)
+"""What both the runner and numpy have."""
+
+
+def export_module(
+    compressed: CompressedModule,
+    inputs: Sequence[Tensor],
+    options: ExecutorchOptions,
+    destination: Path,
+    *,
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    golden: Sequence[Tensor] | None = None,
+    progress: Progress = silent,
+) -> Artifact:
+    """Export a module whose inputs and outputs are tensors of fixed shapes.
+
+    Args:
+        compressed: What to export; its module is put into evaluation mode, and its
+            quantized weights into a form that can be traced. It still runs afterwards.
+        inputs: Examples; their shapes and dtypes become the method's.
+        options: Only ``kernels`` matters here.
+        destination: The ``.pte`` to write; it is left alone if anything fails.
+        input_names: A name for each input.
+        output_names: A name for each output.
+        golden: Inputs to run through the exported graph in torch; the outputs are the
+            artifact's ``traced``, a tuple of arrays.
+        progress: Is told of each step.
+
+    Raises:
+        ExportError: The module fails on the examples, cannot be traced, takes or gives
+            anything but tensors of fixed shapes, or needs an operator that the runtime
+            does not have.
+        DiskSpaceError: There is no room for the file.
+        HostError: The file cannot be written.
+    """
+    module = compressed.module.eval()
+    _check_inputs(inputs, input_names)
+    progress(Step("trace the graph"))
+    exported = _trace(module, tuple(inputs))
+    _check_outputs(exported, output_names)
+    traced = None if golden is None else _run(exported, tuple(golden))
+    progress(Step("trace the graph", finished=True))
+    progress(Step("lower to XNNPACK"))
+    program = _lower(exported)
+    _require_kernels(program, options.kernels)
+    progress(Step("lower to XNNPACK", finished=True))
+    progress(Step("plan memory and write"))
+    write_program(program, destination)
+    progress(Step("plan memory and write", finished=True))
+    delegates = _delegates(program)
+    method = Method(
+        module=module,
+        inputs=tuple(inputs),
+        input_names=tuple(input_names),
+        output_names=tuple(output_names),
+        delegated_ops=sum(count_operators(delegate.original_module) for delegate in delegates),
+    )
+    return _artifact(program, method, delegates, options, destination, traced)
+
+
+def _artifact(  # noqa: PLR0917 - what export_module has gathered
+    program: ExecutorchProgramManager,
+    method: Method,
+    delegates: list[LoweredBackendModule],
+    options: ExecutorchOptions,
+    path: Path,
+    traced: tuple[npt.NDArray[Any], ...] | None,
+) -> Artifact:
+    methods = {METHOD: method}
+    size, planned = path.stat().st_size, planned_bytes(program, methods)
+    weights, graphs = account.delegate_bytes(delegates)
+    return Artifact(
+        path=path,
+        runtime="executorch",
+        kernels=options.kernels,
+        methods=describe_methods(program, methods),
+        bytes_by_component=_bytes_by_component(program, weights, graphs, size),
+        bytes_in_delegates=weights + graphs,
+        memory=account.predict_memory(planned, size, weights),
+        versions={name: version(name) for name in ("torch", "executorch", "torchao")},
+        traced=traced,
+    )
+
+
+def _check_inputs(inputs: Sequence[Tensor], names: Sequence[str]) -> None:
+    if len(inputs) != len(names):
+        raise ExportError(f"There are {len(inputs)} example inputs, but {len(names)} names.")
+    for name, value in zip(names, inputs, strict=True):
+        if not isinstance(value, Tensor) or value.dtype not in _DTYPES:
+            kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+            raise ExportError(f"Input {name!r} is of {kind}, which no runner can be given.")
+
+
+def _trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
+    """Trace a module that is known to run on its inputs."""
+    from torchao.utils import unwrap_tensor_subclass
+
+    with torch.no_grad():
+        try:
+            module(*inputs)
+        except Exception as error:  # whatever the model's own code raises
+            raise ExportError(
+                f"The model fails on its example inputs: {first_line(error)}"
+            ) from error
+        with quiet_torchao():
+            unwrap_tensor_subclass(module)
+        with translated("trace the model"):
+            return torch.export.export(module, inputs, strict=False)
+
+
+def _check_outputs(exported: ExportedProgram, names: Sequence[str]) -> None:
+    specs = exported.graph_signature.output_specs
+    nodes = exported.graph.output_node().args[0]
+    given = [
+        node for spec, node in zip(specs, nodes, strict=True) if spec.kind is OutputKind.USER_OUTPUT
+    ]
+    if len(given) != len(names):
+        raise ExportError(
+            f"The model gives {len(given)} outputs, but there are {len(names)} names."
+        )
+    for name, node in zip(names, given, strict=True):
+        value = getattr(node, "meta", {}).get("val")
+        if not isinstance(value, Tensor):
+            raise ExportError(f"Output {name!r} is {node!r}, not a tensor.")
+        if not all(isinstance(size, int) for size in value.shape):
+            raise ExportError(
+                f"The shape of output {name!r} depends on the values of the inputs.",
+                hint="Give an output of one size, filled up, and a count beside it.",
+            )
+        if value.dtype not in _DTYPES:
+            raise ExportError(f"Output {name!r} is of {value.dtype}, which no runner can give.")
+
+
+def _run(exported: ExportedProgram, inputs: tuple[Tensor, ...]) -> tuple[npt.NDArray[Any], ...]:
+    """Outputs of the traced graph in torch; before it is lowered, which takes it apart."""
+    with torch.no_grad(), translated("run the traced graph"):
+        given = exported.module()(*inputs)
+    flat = torch.utils._pytree.tree_leaves(given)  # noqa: SLF001 - torch's only way to do it
+    return tuple(np.ascontiguousarray(value.numpy()) for value in flat)
+
+
+def _lower(exported: ExportedProgram) -> ExecutorchProgramManager:
+    with torch.no_grad(), translated("lower the model"):
+        edge = to_edge_transform_and_lower(
+            exported, partitioner=[OwningPartitioner()], compile_config=EDGE_CONFIG
+        )
+        return finish_program(edge, share_buffers=False)
+
+
+def _require_kernels(program: ExecutorchProgramManager, kernels: str) -> None:
+    """Refuse operators outside of the delegates that no library of the runner has."""
+    with translated("list its own operators"):
+        import executorch.kernels.quantized  # noqa: F401 - registers what it has
+        from executorch.runtime import Runtime
+
+        known = Runtime.get().operator_registry.operator_names
+    plans = program.executorch_program.execution_plan
+    needed = {
+        f"{operator.name}.{operator.overload}" if operator.overload else operator.name
+        for plan in plans
+        for operator in plan.operators
+    }
+    missing = sorted(
+        name for name in needed - known if not (kernels == "llm" and name.startswith("llama::"))
+    )
+    if missing:
+        raise ExportError(
+            f"The runtime has no kernel for {', '.join(missing)}.",
+            hint="Replace what needs it in the model by other operators.",
+        )
+
+
+def _delegates(program: ExecutorchProgramManager) -> list[LoweredBackendModule]:
+    graph = program.exported_program(METHOD).graph_module
+    return [part for part in graph.modules() if isinstance(part, LoweredBackendModule)]
+
+
+def _bytes_by_component(
+    program: ExecutorchProgramManager, weights: int, graphs: int, total: int
+) -> tuple[ByteRow, ...]:
+    """Rows that add up to the size of the file."""
+    outside = sum(len(buffer.storage) for buffer in program.executorch_program.constant_buffer)
+    rows = {
+        "weights in delegates": weights,
+        "weights outside of delegates": outside,
+        "delegate graphs": graphs,
+    }
+    named = [*rows.items(), ("program and padding", total - sum(rows.values()))]
+    return tuple(ByteRow(component=name, bytes=size) for name, size in named)
