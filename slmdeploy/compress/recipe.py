@@ -151,14 +151,14 @@ def _builtin() -> dict[str, Recipe]:
         ),
         Recipe(
             name="w8",
-            description="int8 weights only",
+            description="int8 weights only, per channel",
             body=LinearSpec(scheme="w8"),
             embedding=emb8,
         ),
         Recipe(
             name="w4",
-            description="int4 weights only, in groups of 32",
-            body=LinearSpec(scheme="w4", group_size=32),
+            description="int4 weights only, per channel",
+            body=LinearSpec(scheme="w4"),
             embedding=emb8,
         ),
     )
@@ -169,7 +169,7 @@ BUILTIN_RECIPES: dict[str, Recipe] = _builtin()
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Names of the built-in recipes, in the order of their size."""
+    """Names of the built-in recipes."""
     return tuple(BUILTIN_RECIPES)
 
 

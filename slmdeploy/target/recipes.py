@@ -15,6 +15,9 @@ __all__ = ["refusal"]
 _XNNPACK_BLOCK = 32
 """XNNPACK's 4-bit blockwise kernels take groups in multiples of this."""
 
+_WITHOUT_GROUPS = {"w4": "8da4w", "w8": "8da8w"}
+"""Weight-only schemes that it has per channel alone, and the recipe that comes nearest."""
+
 
 def refusal(runtime: str, recipe: Recipe) -> str | None:
     """Why a runtime cannot run a recipe; ``None`` when it can, or is not known here.
@@ -29,6 +32,12 @@ def refusal(runtime: str, recipe: Recipe) -> str | None:
 
 def _executorch(recipe: Recipe) -> str | None:
     for part, spec in (("body", recipe.body), ("head", recipe.head_spec)):
+        if spec.group_size is not None and spec.scheme in _WITHOUT_GROUPS:
+            return (
+                f"recipe {recipe.name!r}: XNNPACK has no {spec.scheme} kernel for groups "
+                f"({part}); leave group_size out for one scale per channel, or use the recipe "
+                f"{_WITHOUT_GROUPS[spec.scheme]!r}"
+            )
         if _odd_block(spec):
             return (
                 f"recipe {recipe.name!r}: XNNPACK has no 8da4w kernel for groups of "

@@ -96,15 +96,15 @@ def bytes_by_component(
     return tuple(ByteRow(component=name, bytes=size) for name, size in named)
 
 
-def packed_bytes(decoder: Decoder, delegated: int) -> int:
+def packed_bytes(module: nn.Module, delegated: int) -> int:
     """Bytes of the delegates' weights as XNNPACK packs them.
 
     float16 weights are widened to float32; all others keep their size.
     """
     widened = sum(
-        module.weight.numel() * 2
-        for module in decoder.modules()
-        if isinstance(module, StoredLinear) and module.storage.bits == 16
+        part.weight.numel() * 2
+        for part in module.modules()
+        if isinstance(part, StoredLinear) and part.storage.bits == 16
     )
     return delegated + widened
 

@@ -85,7 +85,8 @@ def export(
         ExportError: A part of the model has no place in a delegate.
     """
     decoder, config = compressed.module, compressed.module.config
-    store_as(decoder, compressed.recipe)
+    recipe = compressed.recipe
+    store_as(decoder, lambda name: recipe.head_spec if name == "head" else recipe.body)
     _unwrap(decoder)
     capacity = capacity_for(context, options.prefill_chunk)
     cache = Cache(config, _cache_shape(config, options.kernels, capacity))
@@ -109,9 +110,9 @@ def export(
         runtime="executorch",
         kernels=options.kernels,
         methods=describe_methods(program, methods),
-        bytes_by_component=account.bytes_by_component(decoder, compressed.recipe, stages, size),
+        bytes_by_component=account.bytes_by_component(decoder, recipe, stages, size),
         bytes_in_delegates=weights + graphs,
-        memory=account.predict_memory(planned, size, weights),
+        memory=account.predict_memory(planned, size, account.packed_bytes(decoder, weights)),
         versions={name: version(name) for name in ("torch", "executorch", "torchao")},
         cache=_cache_info(cache, config, options.kernels, capacity),
         context=context,

@@ -31,7 +31,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from slmdeploy.errors import ExportError
-from slmdeploy.export.executorch.storage import storages_of, visitors_for
+from slmdeploy.export.executorch.storage import storing
 
 __all__ = [
     "EDGE_CONFIG",
@@ -159,7 +159,7 @@ class StageLowering:
         weights = tuple((name, tuple(value.shape)) for name, value in state.items())
         key = (kind, tuple(tuple(value.shape) for value in inputs), weights)
         template = self._templates.get(key)
-        with _backend(get_node_visitors=visitors_for(storages_of(stage))):
+        with storing(stage):
             if template is not None:
                 delegate = _serialize(template, state)
             else:
@@ -200,7 +200,7 @@ def _run_passes(
     exported = torch.export.export(stage, inputs, strict=False)
     traced = exported.module()  # now: the lowering takes the program apart
     recorder = _Recorder()
-    with _backend(XNNPACKPassManager=recorder):
+    with _pass_manager(recorder):
         edge = to_edge_transform_and_lower(
             exported, partitioner=[OwningPartitioner()], compile_config=EDGE_CONFIG
         ).exported_program()
@@ -312,19 +312,18 @@ class _Recorder:
 
 
 @contextmanager
-def _backend(**replacements: Any) -> Iterator[None]:
-    """Put other parts into the backend's module, which has no arguments for them."""
-    usual = {name: getattr(xnnpack_preprocess, name) for name in replacements}
-    vars(xnnpack_preprocess).update(replacements)
+def _pass_manager(replacement: Any) -> Iterator[None]:
+    """Put another pass manager into the backend, which has no argument for it."""
+    xnnpack_preprocess.XNNPACKPassManager = replacement
     try:
         yield
     finally:
-        vars(xnnpack_preprocess).update(usual)
+        xnnpack_preprocess.XNNPACKPassManager = XNNPACKPassManager
 
 
 def _serialize(template: _Template, state: Mapping[str, Tensor]) -> LoweredBackendModule:
     """Serialize a finished graph with the weights of a stage."""
-    with _backend(XNNPACKPassManager=_NoPasses):
+    with _pass_manager(_NoPasses):
         result = xnnpack_preprocess.XnnpackBackend.preprocess(
             _with_weights(template.finished, state), []
         )

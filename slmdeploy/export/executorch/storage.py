@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from executorch.backends.xnnpack import xnnpack_preprocess
 from executorch.backends.xnnpack.operators import node_visitor
 from executorch.backends.xnnpack.serialization.xnnpack_graph_schema import (
     ConstantDataOffset,
@@ -34,10 +36,9 @@ from executorch.backends.xnnpack.utils.xnnpack_constants import UINT64_MAX, XNN_
 from torch import Tensor, nn
 from torch.fx import Node
 
-from slmdeploy.compress.recipe import LinearSpec, Recipe
-from slmdeploy.model.decoder import Decoder
+from slmdeploy.compress.recipe import LinearSpec
 
-__all__ = ["Storage", "StoredLinear", "storages_of", "store_as", "visitors_for"]
+__all__ = ["Storage", "StoredLinear", "storages_of", "store_as", "storing"]
 
 _LINEAR = "aten.linear.default"
 
@@ -97,24 +98,27 @@ def _fill(linear: nn.Linear, weight: Tensor, bias: Tensor | None) -> None:
         linear.bias = nn.Parameter(bias, requires_grad=False)
 
 
-def store_as(decoder: Decoder, recipe: Recipe) -> None:
+def store_as(module: nn.Module, spec_of: Callable[[str], LinearSpec]) -> None:
     """Turn layers of the schemes ``fp16``, ``w8`` and ``w4`` into such linear layers.
 
-    What they compute in eager torch stays. 4-bit weights in groups become plain float32
-    ones, since XNNPACK has no kernel that takes them with float activations.
+    What they compute in eager torch stays. Integers in groups become plain float32
+    weights, since XNNPACK has no kernel that takes them with float activations.
+
+    Args:
+        module: Compressed; changed in place.
+        spec_of: What the recipe says of a layer, by its name in ``module``.
     """
-    for name, linear in list(_linears(decoder)):
-        spec = recipe.head_spec if name == "head" else recipe.body
-        stored = _stored(linear, spec)
-        if stored is not None:
-            path, _, leaf = name.rpartition(".")
-            setattr(decoder.get_submodule(path), leaf, stored)
-
-
-def _linears(decoder: Decoder) -> Iterator[tuple[str, nn.Linear]]:
-    for name, module in decoder.named_modules():
-        if isinstance(module, nn.Linear) and not isinstance(module, StoredLinear):
-            yield name, module
+    parts = list(module.named_modules())
+    replaced = {
+        linear: stored
+        for name, linear in parts
+        if type(linear) is nn.Linear and (stored := _stored(linear, spec_of(name))) is not None
+    }
+    # Wherever they stand: a shared layer has several places.
+    for _, parent in parts:
+        for child, found in list(parent.named_children()):
+            if found in replaced:
+                setattr(parent, child, replaced[found])
 
 
 def _stored(linear: nn.Linear, spec: LinearSpec) -> nn.Linear | None:
@@ -134,24 +138,33 @@ def _stored(linear: nn.Linear, spec: LinearSpec) -> nn.Linear | None:
     return StoredLinear(weight, bias, Storage(4 if spec.scheme == "w4" else 8, scales))
 
 
-def storages_of(stage: nn.Module) -> dict[str, Storage]:
-    """Forms of a stage's weights, by the name of the weight."""
+def storages_of(module: nn.Module) -> dict[str, Storage]:
+    """Forms of a module's weights, by the name of the weight."""
     return {
-        f"{name}.weight": module.storage
-        for name, module in stage.named_modules()
-        if isinstance(module, StoredLinear)
+        f"{name}.weight": part.storage
+        for name, part in module.named_modules(remove_duplicate=False)
+        if isinstance(part, StoredLinear)
     }
 
 
-def visitors_for(storages: Mapping[str, Storage]) -> Callable[..., dict[str, Any]]:
-    """What stands for ExecuTorch's ``get_node_visitors`` while a stage is serialized."""
+@contextmanager
+def storing(module: nn.Module) -> Iterator[None]:
+    """While a module is serialized, write its weights in the forms that they have.
+
+    The backend has no argument for that, so its visitor of linear layers is exchanged.
+    """
+    storages, usual = storages_of(module), xnnpack_preprocess.get_node_visitors
 
     def visitors(*arguments: Any) -> dict[str, Any]:
-        found: dict[str, Any] = node_visitor.get_node_visitors(*arguments)
+        found: dict[str, Any] = usual(*arguments)
         found[_LINEAR] = _StoringVisitor(found[_LINEAR], storages, *arguments)
         return found
 
-    return visitors
+    xnnpack_preprocess.get_node_visitors = visitors
+    try:
+        yield
+    finally:
+        xnnpack_preprocess.get_node_visitors = usual
 
 
 class _StoringVisitor(node_visitor.NodeVisitor):  # type: ignore[misc]
