@@ -1,95 +1,41 @@
-"""Compiles the runner and the kernel library, once, into the user's cache.
+"""The runner and the kernel library, made once, in the user's cache.
 
 A build is named by a hash of everything that decides it: the sources, the flags, the
-compiler, ExecuTorch's version, the architecture and the glibc. It is made in a folder of
-its own and renamed when it is whole; a lock lets a second process wait for the first.
+compiler, ExecuTorch's version and the architecture. It is made in a folder of its own
+and renamed when it is whole; a lock lets a second process wait for the first.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
-import os
-import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from slmdeploy.errors import CompilerError, DiskSpaceError, HostError
 from slmdeploy.places import cache_dir
-from slmdeploy.progress import Progress, Step, silent
-from slmdeploy.runtime.protocol import RunnerFiles
-from slmdeploy.runtime.toolchain import (
-    Toolchain,
-    find_toolchain,
-    glibc_needed,
-    parse_glibc,
+from slmdeploy.progress import Progress, silent
+from slmdeploy.runtime.compiling import (
+    KERNEL_LIBRARY,
+    RUNNER,
+    Plan,
+    compile_all,
+    link_all,
+    make_plan,
 )
-from slmdeploy.runtime.wheel import LIBRARIES, RuntimeWheel, find_wheel
+from slmdeploy.runtime.protocol import RunnerFiles
+from slmdeploy.runtime.toolchain import GlibcVersion, find_toolchain, glibc_needed, parse_glibc
+from slmdeploy.runtime.wheel import LIBRARIES, find_wheel
 
-__all__ = ["KERNEL_LIBRARY", "NATIVE", "RUNNER", "Kernels", "runner_files", "sources_version"]
+__all__ = ["LEAST_GLIBC", "Kernels", "runner_files"]
 
 Kernels = Literal["portable", "llm"]
 
-RUNNER: Final = "slmd-runner"
-KERNEL_LIBRARY: Final = "libslmd_kernels_llm.so"
-NATIVE: Final = Path(__file__).parent / "native"
-
-_COMMON = ("-std=c++17", "-g0", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
-# Fused multiply-add would let two machines sample different tokens from the same logits.
-_RUNNER_FLAGS = (*_COMMON, "-O2", "-ffp-contract=off")
-# Lets a compiler reorder sums, so that dot products become vector code; infinities and
-# NaN keep their meaning.
-_KERNEL_FLAGS = (
-    *_COMMON,
-    "-O3",
-    "-ffp-contract=fast",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-fno-signed-zeros",
-    "-fassociative-math",
-)
-# How the wheel's own libraries were built.
-_DEFINES = (
-    "-DC10_USING_CUSTOM_GENERATED_MACROS",
-    "-DET_EVENT_TRACER_ENABLED",
-    "-DET_USE_THREADPOOL",
-)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A program or library: its sources, and how they are compiled and linked."""
-
-    name: str
-    sources: tuple[Path, ...]
-    flags: tuple[str, ...]
-    link: tuple[str, ...]
-    libraries: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """All that decides what a build gives."""
-
-    wheel: RuntimeWheel
-    toolchain: Toolchain
-    glibc: str | None
-    parts: tuple[_Part, ...]
-
-    def key(self) -> str:
-        """Name of the build: 16 hex digits."""
-        digest = hashlib.sha256()
-        for word in (self.wheel.version, self.wheel.arch, self.glibc or "", self.toolchain.version):
-            digest.update(word.encode() + b"\0")
-        for part in self.parts:  # their flags name the sources' version
-            digest.update(repr((part.name, part.flags, part.link, part.libraries)).encode())
-        return digest.hexdigest()[:16]
+LEAST_GLIBC: Final[GlibcVersion] = (2, 27)
+"""What the wheel's own libraries need, so what an old board must have."""
 
 
 def runner_files(
@@ -111,8 +57,10 @@ def runner_files(
         DiskSpaceError: The cache's disk is full.
     """
     wheel = find_wheel(arch)
-    plan = _Plan(wheel, find_toolchain(wheel.arch), glibc, _parts(wheel.version))
-    folder = _built(plan, progress)
+    plan = make_plan(wheel, find_toolchain(wheel.arch))
+    folder = _compiled(plan, progress)
+    if glibc is not None:
+        folder = _for_glibc(plan, folder, parse_glibc(glibc))
     files = {name: wheel.lib / name for name in LIBRARIES}
     files[RUNNER] = folder / RUNNER
     libraries: tuple[str, ...] = ()
@@ -122,50 +70,64 @@ def runner_files(
     return RunnerFiles(files, RUNNER, libraries)
 
 
-def sources_version() -> str:
-    """What the runner calls its version: 12 hex digits of a hash of its sources."""
-    digest = hashlib.sha256()
-    for path in sorted(NATIVE.rglob("*")):
-        if path.suffix in {".cpp", ".h"}:
-            digest.update(path.relative_to(NATIVE).as_posix().encode() + b"\0")
-            digest.update(path.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
+def _compiled(plan: Plan, progress: Progress) -> Path:
+    """The build as the compiler's own linker makes it; its objects are kept."""
+
+    def make(folder: Path) -> None:
+        objects = folder / "objects"
+        objects.mkdir()
+        compile_all(plan, objects, progress)
+        link_all(plan, objects, folder)
+
+    return _once(f"{plan.wheel.arch}-{plan.key()}", make)
 
 
-def _parts(version: str) -> tuple[_Part, ...]:
-    named = (f'-DSLMD_VERSION="{sources_version()}"', f'-DSLMD_RUNTIME_VERSION="{version}"')
-    return (
-        _Part(
-            RUNNER,
-            tuple(sorted(NATIVE.glob("*.cpp"))),
-            (*_RUNNER_FLAGS, *named),
-            ("-Wl,-rpath,$ORIGIN",),
-            LIBRARIES,
-        ),
-        _Part(
-            KERNEL_LIBRARY,
-            tuple(sorted((NATIVE / "kernels").glob("*.cpp"))),
-            (*_KERNEL_FLAGS, *named),
-            ("-shared", "-Wl,-rpath,$ORIGIN"),
-            LIBRARIES[:2],
-        ),
-    )
+def _for_glibc(plan: Plan, compiled: Path, wanted: GlibcVersion) -> Path:
+    """The build itself where it starts on that glibc, else the same linked by zig."""
+    if _needs(compiled) <= wanted:
+        return compiled
+    if wanted < LEAST_GLIBC:
+        raise CompilerError(
+            f"ExecuTorch's libraries need glibc {_text(LEAST_GLIBC)}, but the target has "
+            f"{_text(wanted)}.",
+            hint="Use a newer system on the board.",
+        )
+
+    def make(folder: Path) -> None:
+        link_all(plan, compiled / "objects", folder, LEAST_GLIBC)
+
+    linked = _once(f"{compiled.name}-glibc{_text(LEAST_GLIBC)}", make)
+    if _needs(linked) > wanted:
+        raise CompilerError(
+            f"The runner needs glibc {_text(_needs(linked))}, but the target has {_text(wanted)}.",
+            hint="Build it on an older system, or with an older compiler.",
+        )
+    return linked
 
 
-def _built(plan: _Plan, progress: Progress) -> Path:
-    """The folder of the build, made now if it is not there."""
+def _needs(folder: Path) -> GlibcVersion:
+    return max(glibc_needed(folder / name) for name in (RUNNER, KERNEL_LIBRARY))
+
+
+def _text(version: GlibcVersion) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def _once(name: str, make: Callable[[Path], None]) -> Path:
+    """A folder of the cache, made now if it is not there."""
     runners = cache_dir() / "runners"
-    folder = runners / f"{plan.wheel.arch}-{plan.key()}"
+    folder = runners / name
     if folder.is_dir():
         return folder
-    with _full_disk_is_ours(runners):
+    with _faults_of(runners):
         runners.mkdir(parents=True, exist_ok=True)
-        with _lock(runners / f".{folder.name}.lock"):
+        with _lock(runners / f".{name}.lock"):
             if folder.is_dir():  # another process made it meanwhile
                 return folder
             with tempfile.TemporaryDirectory(prefix=".build-", dir=runners) as scratch:
-                _compile_and_link(plan, Path(scratch), progress)
                 made = Path(scratch) / "made"
+                made.mkdir()
+                make(made)
                 made.rename(folder)
     return folder
 
@@ -179,7 +141,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _full_disk_is_ours(folder: Path) -> Iterator[None]:
+def _faults_of(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -189,78 +151,3 @@ def _full_disk_is_ours(folder: Path) -> Iterator[None]:
             f"There is no room for the runner in {folder}.",
             hint="Make room, or set SLMDEPLOY_CACHE_DIR to another disk.",
         ) from error
-
-
-def _compile_and_link(plan: _Plan, scratch: Path, progress: Progress) -> None:
-    step = f"compile the runner for {plan.wheel.arch}"
-    (scratch / "made").mkdir()
-    jobs = [(part, source) for part in plan.parts for source in part.sources]
-    progress(Step(step, 0, len(jobs)))
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        pending = [pool.submit(_compile, plan, part, source, scratch) for part, source in jobs]
-        for done, future in enumerate(pending, 1):
-            try:
-                future.result()
-            except CompilerError:
-                pool.shutdown(cancel_futures=True)
-                raise
-            progress(Step(step, done, len(jobs)))
-    for part in plan.parts:
-        _link(plan, part, scratch)
-    progress(Step(step, finished=True))
-
-
-def _object(part: _Part, source: Path, scratch: Path) -> Path:
-    return scratch / f"{part.name}.{source.stem}.o"
-
-
-def _compile(plan: _Plan, part: _Part, source: Path, scratch: Path) -> None:
-    include = plan.wheel.include
-    argv = [plan.toolchain.compiler, "-c", *part.flags, *_DEFINES]
-    argv += [f"-ffile-prefix-map={NATIVE}=.", f"-I{NATIVE}"]
-    # As system headers: their warnings are not ours.
-    argv += ["-isystem", str(include)]
-    argv += ["-isystem", str(include / "executorch/runtime/core/portable_type/c10")]
-    _run([*argv, str(source), "-o", str(_object(part, source, scratch))], source.name)
-
-
-def _link(plan: _Plan, part: _Part, scratch: Path) -> None:
-    """Link by the compiler; by zig where that would need a newer glibc than is wanted."""
-    out = scratch / "made" / part.name
-    objects = [str(_object(part, source, scratch)) for source in part.sources]
-    # Kernels and backends register themselves when they are loaded: nothing refers to
-    # them, so a linker left to itself would drop them.
-    needed = [f"-L{plan.wheel.lib}", "-Wl,--no-as-needed"]
-    needed += [f"-l:{name}" for name in part.libraries]
-    needed += ["-Wl,--as-needed", "-ldl", *part.link, "-s", "-o", str(out)]
-    _run([plan.toolchain.compiler, *objects, *needed], part.name)
-    wanted = parse_glibc(plan.glibc) if plan.glibc else None
-    if wanted is None or glibc_needed(out) <= wanted:
-        return
-    front, back, environment = plan.toolchain.zig_link(wanted)
-    # The wheel's libraries bring their own needs, which zig's stubs need not all have.
-    loose = ["-Wl,--allow-shlib-undefined"]
-    _run([*front, *objects, *needed, *loose, *back], part.name, environment)
-    if glibc_needed(out) > wanted:
-        major, minor = glibc_needed(out)
-        raise CompilerError(
-            f"{part.name} needs glibc {major}.{minor}, but the target has {plan.glibc}.",
-            hint="Build on an older system, or set the target's glibc higher if the board has it.",
-        )
-
-
-def _run(argv: Sequence[str], what: str, environment: dict[str, str] | None = None) -> None:
-    environment = {**(environment or os.environ), "LC_ALL": "C"}
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode == 0:
-        return
-    lines = done.stderr.strip().splitlines()
-    if any(os.strerror(errno.ENOSPC) in line for line in lines):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    signs = (" error: ", "undefined reference", "cannot find")
-    telling = [line for line in lines if any(sign in line for sign in signs)]
-    telling += lines[-1:] or ["it said nothing"]
-    raise CompilerError(
-        f"{Path(argv[0]).name} failed on {what}: {telling[0]}",
-        hint="slmdeploy doctor shows which compiler is used.",
-    )

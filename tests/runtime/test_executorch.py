@@ -123,7 +123,7 @@ def test_big_endian_and_strided_inputs_arrive_as_the_same_values(
 
 
 @pytest.mark.parametrize(
-    ("request", "word"),
+    ("asked", "word"),
     [
         (InvokeRequest("backward", (np.zeros((2, 3), np.float32),)), "no method"),
         (InvokeRequest("forward", (np.zeros((2, 4), np.float32),)), r"not float32 \[2, 4\]"),
@@ -134,13 +134,13 @@ def test_inputs_are_held_against_the_manifest_before_anything_is_sent(
     runner: Make,
     programs: Programs,
     transport: LocalTransport,
-    request: InvokeRequest,
+    asked: InvokeRequest,
     word: str,
 ) -> None:
     info = SimpleNamespace(inputs=(SimpleNamespace(dtype="float32", shape=(2, 3)),))
     manifest = SimpleNamespace(artifact=SimpleNamespace(methods={"forward": info}))
     with pytest.raises(UsageError, match=word):
-        runner(programs.generic, manifest=manifest).invoke(request)
+        runner(programs.generic, manifest=manifest).invoke(asked)
     assert not Path(transport.home()).exists()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slmdeploy.runtime.build import NATIVE
+from slmdeploy.runtime.compiling import NATIVE
 from tests.runtime.conftest import Ran, Run, start
 from tests.runtime.programs import CONTEXT, VOCAB, Programs
 

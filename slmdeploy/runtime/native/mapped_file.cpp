@@ -53,12 +53,19 @@ MappedFile::MappedFile(const std::string& path) {
   const off_t end = file.number() < 0 ? -1 : lseek(file.number(), 0, SEEK_END);
   if (end < 0) not_mapped(path);
   size_ = static_cast<size_t>(end);
-  void* data = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.number(), 0);
-  if (data == MAP_FAILED) not_mapped(path);
-  data_ = static_cast<unsigned char*>(data);
+  void* place = mmap(nullptr, reserved(), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (place == MAP_FAILED) not_mapped(path);
+  data_ = static_cast<unsigned char*>(place);
+  if (mmap(place, size_, PROT_READ, MAP_PRIVATE | MAP_FIXED, file.number(), 0) == MAP_FAILED) {
+    not_mapped(path);
+  }
 }
 
-MappedFile::~MappedFile() { munmap(data_, size_); }
+MappedFile::~MappedFile() { munmap(data_, reserved()); }
+
+// XNNPACK's kernels read a few bytes past the end of a tensor. Behind a file whose last
+// tensor ends with a page there must be one more.
+size_t MappedFile::reserved() const { return size_ + static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
 Result<FreeableBuffer> MappedFile::load(size_t offset, size_t size, const SegmentInfo&) const {
   if (!holds(offset, size)) return Error::InvalidArgument;

@@ -27,6 +27,7 @@ class MappedFile final : public executorch::runtime::DataLoader {
   executorch::runtime::Result<size_t> size() const override { return size_; }
 
  private:
+  size_t reserved() const;
   bool holds(size_t offset, size_t size) const { return offset <= size_ && size <= size_ - offset; }
 
   unsigned char* data_ = nullptr;
