@@ -6,6 +6,7 @@ A file is written beside its place and renamed, so that what is there is whole.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ import numpy.typing as npt
 from slmdeploy.errors import DiskSpaceError
 from slmdeploy.places import cache_dir
 
-__all__ = ["Checkpoints", "checkpoints_for"]
+__all__ = ["Checkpoints", "checkpoints_for", "code_sha256"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,17 @@ class Checkpoints:
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
+
+
+@functools.cache
+def code_sha256() -> str:
+    """A hash of the code that decides an export's result, so that a change of it starts anew."""
+    package = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for room in ("model", "compress", "export", "steps"):
+        for path in sorted((package / room).rglob("*.py")):
+            digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def checkpoints_for(decides: Mapping[str, Any]) -> Checkpoints:

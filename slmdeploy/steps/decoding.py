@@ -15,7 +15,7 @@ from slmdeploy.export.options import ExecutorchOptions
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.model import Model
 from slmdeploy.progress import Progress, Step
-from slmdeploy.steps.checkpoints import Checkpoints, checkpoints_for
+from slmdeploy.steps.checkpoints import Checkpoints, checkpoints_for, code_sha256
 from slmdeploy.steps.golden import Golden, golden_prompt
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def plan_decoder(
     chosen = choose_context(model.config, context or options.context)
     decides = {
         "tool": __version__,
+        "code": code_sha256(),
         "weights": model.weights_sha256,
         "config": dataclasses.asdict(model.config),
         "recipe": recipe.model_dump(mode="json", exclude={"name", "description"}),
