@@ -35,7 +35,7 @@ class CompressedModule:
 
 
 def compress_module(module: nn.Module, recipe: Recipe) -> CompressedModule:
-    """Apply a recipe, in place: the module given is the one that comes back.
+    """Apply a recipe, in place.
 
     Only a decoder has a head that could be set apart, so all linear layers get what the
     recipe says of the body. Layers of classes derived from ``nn.Linear`` and
@@ -49,6 +49,8 @@ def compress_module(module: nn.Module, recipe: Recipe) -> CompressedModule:
         RecipeError: A group size does not divide a layer's inputs, or a table's rows.
         MissingExtraError: torchao is not installed.
     """
+    if type(module) in (nn.Linear, nn.Embedding):
+        module = nn.Sequential(module)  # a place to put another layer in
     module.eval().requires_grad_(requires_grad=False)
     for name, table in _layers(module, nn.Embedding).items():
         _replace(module, name, _compressed_table(name, table, recipe.embedding))
@@ -82,7 +84,7 @@ def _compressed_table(name: str, table: nn.Embedding, spec: EmbeddingSpec) -> nn
 def _replace(module: nn.Module, name: str, part: nn.Module) -> None:
     """Put a part in the place of another, wherever that stands (shared parts too)."""
     old = module.get_submodule(name)
-    for parent in list(module.modules()):
-        for child, found in list(parent.named_children()):
-            if found is old:
-                setattr(parent, child, part)
+    places = list(module.named_modules(remove_duplicate=False))
+    for place, found in places:
+        if found is old:
+            module.set_submodule(place, part)

@@ -44,6 +44,7 @@ try:
         planned_bytes,
         write_program,
     )
+    from slmdeploy.export.executorch.storage import store_as, storing
 except ImportError as error:
     raise MissingExtraError("executorch", "Export to ExecuTorch") from error
 
@@ -102,12 +103,13 @@ def export_module(
     module = compressed.module.eval()
     _check_inputs(inputs, input_names)
     progress(Step("trace the graph"))
-    exported = _trace(module, tuple(inputs))
+    _check_runs(module, tuple(inputs))
+    exported = _trace(compressed, tuple(inputs))
     _check_outputs(exported, output_names)
     traced = None if golden is None else _run(exported, tuple(golden))
     progress(Step("trace the graph", finished=True))
     progress(Step("lower to XNNPACK"))
-    program = _lower(exported)
+    program = _lower(module, exported)
     _require_kernels(program, options.kernels)
     progress(Step("lower to XNNPACK", finished=True))
     progress(Step("plan memory and write"))
@@ -142,7 +144,7 @@ def _artifact(  # noqa: PLR0917 - what export_module has gathered
         methods=describe_methods(program, methods),
         bytes_by_component=_bytes_by_component(program, weights, graphs, size),
         bytes_in_delegates=weights + graphs,
-        memory=account.predict_memory(planned, size, weights),
+        memory=account.predict_memory(planned, size, account.packed_bytes(method.module, weights)),
         versions={name: version(name) for name in ("torch", "executorch", "torchao")},
         traced=traced,
     )
@@ -157,21 +159,24 @@ def _check_inputs(inputs: Sequence[Tensor], names: Sequence[str]) -> None:
             raise ExportError(f"Input {name!r} is of {kind}, which no runner can be given.")
 
 
-def _trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
-    """Trace a module that is known to run on its inputs."""
+def _check_runs(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Let the module's own faults be told apart from what cannot be exported."""
+    try:
+        with torch.no_grad():
+            module(*inputs)
+    except Exception as error:  # whatever the model's own code raises
+        raise ExportError(f"The model fails on its example inputs: {first_line(error)}") from error
+
+
+def _trace(compressed: CompressedModule, inputs: tuple[Tensor, ...]) -> ExportedProgram:
     from torchao.utils import unwrap_tensor_subclass
 
-    with torch.no_grad():
-        try:
-            module(*inputs)
-        except Exception as error:  # whatever the model's own code raises
-            raise ExportError(
-                f"The model fails on its example inputs: {first_line(error)}"
-            ) from error
-        with quiet_torchao():
-            unwrap_tensor_subclass(module)
-        with translated("trace the model"):
-            return torch.export.export(module, inputs, strict=False)
+    module, recipe = compressed.module, compressed.recipe
+    store_as(module, lambda _: recipe.body)
+    with quiet_torchao():
+        unwrap_tensor_subclass(module)
+    with torch.no_grad(), translated("trace the model"):
+        return torch.export.export(module, inputs, strict=False)
 
 
 def _check_outputs(exported: ExportedProgram, names: Sequence[str]) -> None:
@@ -205,8 +210,8 @@ def _run(exported: ExportedProgram, inputs: tuple[Tensor, ...]) -> tuple[npt.NDA
     return tuple(np.ascontiguousarray(value.numpy()) for value in flat)
 
 
-def _lower(exported: ExportedProgram) -> ExecutorchProgramManager:
-    with torch.no_grad(), translated("lower the model"):
+def _lower(module: nn.Module, exported: ExportedProgram) -> ExecutorchProgramManager:
+    with torch.no_grad(), translated("lower the model"), storing(module):
         edge = to_edge_transform_and_lower(
             exported, partitioner=[OwningPartitioner()], compile_config=EDGE_CONFIG
         )

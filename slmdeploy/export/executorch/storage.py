@@ -108,17 +108,15 @@ def store_as(module: nn.Module, spec_of: Callable[[str], LinearSpec]) -> None:
         module: Compressed; changed in place.
         spec_of: What the recipe says of a layer, by its name in ``module``.
     """
-    parts = list(module.named_modules())
     replaced = {
         linear: stored
-        for name, linear in parts
+        for name, linear in module.named_modules()
         if type(linear) is nn.Linear and (stored := _stored(linear, spec_of(name))) is not None
     }
     # Wherever they stand: a shared layer has several places.
-    for _, parent in parts:
-        for child, found in list(parent.named_children()):
-            if found in replaced:
-                setattr(parent, child, replaced[found])
+    for place, found in list(module.named_modules(remove_duplicate=False)):
+        if found in replaced:
+            module.set_submodule(place, replaced[found])
 
 
 def _stored(linear: nn.Linear, spec: LinearSpec) -> nn.Linear | None:

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+
+import pytest
+
+from slmdeploy.errors import ExportError
+from slmdeploy.export.executorch.problems import explain, first_line, translated
+
+DATA_DEPENDENT = """Could not guard on data-dependent expression Eq(u0, 1) (unhinted: Eq(u0, 1)).
+
+For more information, run with TORCH_LOGS="dynamic"
+
+The following call raised this error:
+  File "/home/me/net.py", line 9, in forward
+    if x.sum() > 0:
+
+"""
+
+
+def test_the_innermost_line_of_the_model_is_shown():
+    outer = '  File "/home/me/outer.py", line 3, in forward\n    return self.net(x)\n'
+    said = explain(RuntimeError(DATA_DEPENDENT.replace("  File", outer + "  File")), "trace it")
+    assert "at `if x.sum() > 0:` (/home/me/net.py, line 9)" in said.message
+
+
+def test_a_message_without_a_place_is_explained_all_the_same():
+    said = explain(RuntimeError("Could not guard on data-dependent expression u0"), "trace it")
+    assert "depends on the values of its inputs; an exported graph" in said.message
+
+
+def test_missing_forms_are_listed_in_order():
+    error = RuntimeError("Missing out variants: {'torchao::b.default', 'my::a'}")
+    assert "no form of my::a, torchao::b.default that" in explain(error, "lower it").message
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("\n  Failed with error: no\nlong story"), "RuntimeError: no."),
+        (ValueError("ends so."), "ValueError: ends so."),
+        (KeyError(), "KeyError: it gave no reason."),
+    ],
+)
+def test_anything_else_is_cut_to_its_first_line(error, said):
+    assert first_line(error) == said
+    assert explain(error, "lower it").message == f"ExecuTorch cannot lower it: {said}"
+
+
+def test_errors_of_ours_pass_through():
+    mine = ExportError("Mine.")
+    with pytest.raises(ExportError) as caught, translated("lower it"):
+        raise mine
+    assert caught.value is mine
+
+
+def test_an_interruption_passes_through():
+    with pytest.raises(KeyboardInterrupt), translated("lower it"):
+        raise KeyboardInterrupt
+
+
+def test_notes_of_the_libraries_are_kept_back_and_ours_are_not(capfd, caplog):
+    with translated("lower it"):
+        sys.stderr.write("their graph\n")
+        logging.getLogger("theirs").error("theirs")
+        warnings.warn("theirs", stacklevel=1)
+    logging.getLogger("ours").error("ours")
+    assert capfd.readouterr().err == ""
+    assert caplog.messages == ["ours"]
