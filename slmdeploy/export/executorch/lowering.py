@@ -40,6 +40,7 @@ __all__ = [
     "StageLowering",
     "Traced",
     "count_operators",
+    "operator_name",
     "quiet_lowering",
 ]
 
@@ -236,7 +237,7 @@ def _only_call(edge: ExportedProgram, name: str) -> Node:
     calls = [node for node in edge.graph.nodes if node.op == "call_function"]
     delegated = [node for node in calls if node.target is executorch_call_delegate]
     outside = [
-        str(node.target)
+        operator_name(node.target)
         for node in calls
         if node.target is not executorch_call_delegate and node.target is not operator.getitem
     ]
@@ -248,6 +249,12 @@ def _only_call(edge: ExportedProgram, name: str) -> Node:
         )
     node: Node = delegated[0]
     return node
+
+
+def operator_name(target: Any) -> str:
+    """An operator as its schema names it, as in ``aten::sort``."""
+    schema = getattr(target, "_schema", None)
+    return str(schema.name) if schema is not None else str(target)
 
 
 def _input_order(edge: ExportedProgram, call: Node) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from slmdeploy.errors import DiskSpaceError, HostError
 from slmdeploy.export.artifact import MethodInfo, TensorInfo
-from slmdeploy.export.executorch.lowering import EDGE_CONFIG, quiet_lowering
+from slmdeploy.export.executorch.lowering import EDGE_CONFIG, operator_name, quiet_lowering
 
 __all__ = [
     "Method",
@@ -149,7 +149,7 @@ def _describe(program: ExecutorchProgramManager, name: str, method: Method) -> M
         if node.target is executorch_call_delegate:
             delegates += 1
         elif getattr(node.target, "__name__", "") not in _NOT_OPERATORS:
-            outside[_operator_name(node.target)] += 1
+            outside[operator_name(node.target)] += 1
     outputs = [node.meta["val"] for node in graph.output_node().args[0]]
     # The last outputs are the caller's; mutated buffers stand before them.
     outputs = outputs[len(outputs) - len(method.output_names) :]
@@ -163,8 +163,3 @@ def _describe(program: ExecutorchProgramManager, name: str, method: Method) -> M
         outside=dict(sorted(outside.items())),
         planned_bytes=sum(_method_plan(program, name)),
     )
-
-
-def _operator_name(target: Any) -> str:
-    schema = getattr(target, "_schema", None)
-    return str(schema.name) if schema is not None else str(target)
