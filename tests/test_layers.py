@@ -18,7 +18,7 @@ INITS = [path for path in MODULES if path.name == "__init__.py"]
 ROOMS = [
     *("errors", "progress", "places", "cache"),
     *("model", "compress", "export", "bundle", "target", "transport", "runtime", "device"),
-    *("verify", "bench", "store", "report", "pipeline", "cli"),
+    *("verify", "bench", "store", "report", "steps", "pipeline", "cli"),
 ]
 
 LIGHT = {*sys.stdlib_module_names, "slmdeploy"}
@@ -35,8 +35,8 @@ def imported_modules(tree: ast.AST) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports name their module in full"
-            if node.module == "slmdeploy":
-                yield from (f"slmdeploy.{alias.name}" for alias in node.names)
+            if node.module == "slmdeploy":  # of rooms, or of the version
+                yield from (f"slmdeploy.{a.name}" for a in node.names if a.name in ROOMS)
             else:
                 yield node.module or ""
 
