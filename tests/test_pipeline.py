@@ -210,3 +210,15 @@ def test_inspect_says_what_the_model_is_and_whether_it_fits(tiny_kjv, project):
     fits = {fit.target: fit for fit in found.fits}
     assert fits["rpi5-executorch"].predicted_bytes < 2**20 * 8
     assert all(finding.status != "fail" for finding in fits["rpi5-executorch"].findings)
+
+
+def test_a_classifier_goes_the_same_way(tiny_intents, project):
+    (attempt,) = pipeline.run(str(tiny_intents), ["local-executorch"], recipe="none")
+    assert attempt.error is None
+    record = attempt.value
+    assert record.status == "valid"
+    bundle = open_bundle(project / "bundles" / record.bundle)
+    rungs = {rung.name: rung for rung in bundle.manifest.verification.rungs}
+    assert rungs["artifact"].status == "pass"
+    assert rungs["artifact"].metrics["max_abs_error"] <= 1e-4
+    assert bundle.manifest.model.labels is not None

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slmdeploy.errors import DiskSpaceError
+from slmdeploy.export.artifact import Artifact
 from slmdeploy.places import cache_dir
 
 __all__ = ["Checkpoints", "checkpoints_for", "code_sha256"]
@@ -84,6 +85,11 @@ class Checkpoints:
         """Arrays that were kept."""
         with np.load(self.path(name), allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
+
+    def read_artifact(self) -> Artifact:
+        """The artifact that was kept as ``model.pte`` and ``artifact.json``."""
+        document = {**self.read_json("artifact.json"), "path": self.path("model.pte")}
+        return Artifact.model_validate(document)
 
 
 def _write_text(path: Path, text: str) -> None:

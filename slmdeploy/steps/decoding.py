@@ -16,7 +16,7 @@ from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.model import Model
 from slmdeploy.progress import Progress, Step
 from slmdeploy.steps.checkpoints import Checkpoints, checkpoints_for, code_sha256
-from slmdeploy.steps.golden import Golden, golden_prompt
+from slmdeploy.steps.golden import Made, golden_prompt
 
 if TYPE_CHECKING:
     from slmdeploy.model.decoder import Decoder
@@ -41,12 +41,8 @@ class DecoderExport:
     capacity: int
     kept: Checkpoints
 
-    def golden(self, progress: Progress) -> tuple[Golden, Artifact, tuple[str, ...]]:
-        """Make what is not there yet: the golden vectors and the artifact.
-
-        Returns:
-            Both, and the names of steps that were kept from before.
-        """
+    def make(self, progress: Progress) -> Made:
+        """Make what is not there yet: golden vectors and artifact."""
         reused, decoder = [], None
         if self.kept.has("references.npz", "references.json"):
             reused.append("references")
@@ -56,7 +52,12 @@ class DecoderExport:
             reused.append("artifact")
         else:
             _make_artifact(self, decoder or _load(self, progress), progress)
-        return _read_golden(self.kept), _read_artifact(self.kept), tuple(reused)
+        return Made(
+            artifact=self.kept.read_artifact(),
+            arrays=self.kept.read_arrays("references.npz") | self.kept.read_arrays("artifact.npz"),
+            absent=self.kept.read_json("references.json")["absent"],
+            reused=tuple(reused),
+        )
 
 
 def plan_decoder(
@@ -148,13 +149,14 @@ def _make_artifact(plan: DecoderExport, decoder: Decoder, progress: Progress) ->
     from slmdeploy.export.executorch.exporter import export
     from slmdeploy.steps import references
 
-    golden = _read_golden(plan.kept)
+    arrays = plan.kept.read_arrays("references.npz")
+    prompt, continuation = arrays["prompt"], arrays["continuation"]
     name = f"compress ({plan.recipe.name})"
     compressed = _step(progress, name, lambda: compress(decoder, plan.recipe))
     logits = _step(
         progress,
         "run the compressed model",
-        lambda: references.compressed_logits(compressed, golden.prompt, golden.continuation),
+        lambda: references.compressed_logits(compressed, prompt, continuation),
     )
     made: list[Artifact] = []
     plan.kept.write(
@@ -165,34 +167,12 @@ def _make_artifact(plan: DecoderExport, decoder: Decoder, progress: Progress) ->
                 plan.options,
                 path,
                 context=plan.context,
-                golden=(golden.prompt, golden.continuation),
+                golden=(prompt, continuation),
                 progress=progress,
             )
         ),
     )
-    traced = made[0].traced
-    arrays = {"compressed": logits} | ({} if traced is None else {"exported": traced})
-    plan.kept.write_arrays("artifact.npz", arrays)
-    plan.kept.write_json("artifact.json", made[0].model_dump(mode="json"))
-
-
-def _read_golden(kept: Checkpoints) -> Golden:
-    arrays = kept.read_arrays("references.npz")
-    logits = {
-        name.removeprefix("logits."): value
-        for name, value in arrays.items()
-        if name.startswith("logits.")
-    }
-    if kept.has("artifact.npz"):
-        logits |= kept.read_arrays("artifact.npz")
-    return Golden(
-        prompt=arrays["prompt"],
-        continuation=arrays["continuation"],
-        logits=logits,
-        absent=kept.read_json("references.json")["absent"],
+    plan.kept.write_arrays(
+        "artifact.npz", {"logits.compressed": logits, "logits.exported": made[0].traced}
     )
-
-
-def _read_artifact(kept: Checkpoints) -> Artifact:
-    document = {**kept.read_json("artifact.json"), "path": kept.path("model.pte")}
-    return Artifact.model_validate(document)
+    plan.kept.write_json("artifact.json", made[0].model_dump(mode="json"))

@@ -9,13 +9,14 @@ import platform
 import resource
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from slmdeploy import __version__
 from slmdeploy.bundle.folder import Bundle, finish
@@ -39,7 +40,8 @@ from slmdeploy.model.model import Model
 from slmdeploy.progress import Progress
 from slmdeploy.runtime.build import runner_files
 from slmdeploy.steps.decoding import DecoderExport, plan_decoder
-from slmdeploy.steps.golden import Golden
+from slmdeploy.steps.generic import GenericExport, plan_generic
+from slmdeploy.steps.golden import Made
 from slmdeploy.steps.ladder import climb_bundle, stored_rungs
 from slmdeploy.steps.outcomes import Exported
 from slmdeploy.target.profile import TargetProfile
@@ -47,8 +49,8 @@ from slmdeploy.verify.verdict import verdict
 
 __all__ = ["bundle_name", "export_model", "plan_export"]
 
-_KEPT_RUNGS = ("source", "compressed", "exported")
-"""Rungs whose logits go into the bundle; the others can be made again by an export."""
+_DROPPED_RUNGS = ("decoder",)
+"""Rungs whose logits stay out of the bundle: their verdict is in the manifest."""
 
 
 def bundle_name(model: str, target: str) -> str:
@@ -87,11 +89,11 @@ def export_model(
     if verify:
         # The last rung needs it; without a compiler we want to know now.
         runner_files("host", kernels=profile.export.kernels, progress=progress)
-    golden, artifact, reused = plan.golden(progress)
+    made = plan.make(progress)
     with _staging(output, final.name) as staging:
-        manifest = _stage(staging, model, profile, recipe, made=(artifact, golden))
+        manifest = _stage(staging, model, profile, recipe, made=made)
         if verify:
-            results = _climb(Bundle(staging, manifest), golden, progress)
+            results = _climb(Bundle(staging, manifest), made, progress)
             verdict(results)
             info = VerificationInfo(rungs=results)
             manifest = manifest.model_copy(update={"verification": info})
@@ -100,7 +102,7 @@ def export_model(
         bundle=final,
         manifest=bundle.manifest,
         recipe=recipe.name,
-        reused=reused,
+        reused=made.reused,
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         wall_ns=time.monotonic_ns() - started,
     )
@@ -108,7 +110,7 @@ def export_model(
 
 def plan_export(
     model: Model, profile: TargetProfile, recipe: Recipe, context: int | None, output: Path
-) -> DecoderExport:
+) -> DecoderExport | GenericExport:
     """Check what can be checked before work starts.
 
     Raises:
@@ -116,7 +118,8 @@ def plan_export(
         DiskSpaceError: There is no room.
         MissingExtraError: The exporter's packages are not installed.
     """
-    plan = plan_decoder(model, recipe, profile.export, context)
+    make = plan_decoder if model.kind == "decoder" else plan_generic
+    plan = make(model, recipe, profile.export, context)
     _require_space(output, model)
     return plan
 
@@ -155,13 +158,13 @@ def _stage(
     profile: TargetProfile,
     recipe: Recipe,
     *,
-    made: tuple[Artifact, Golden],
+    made: Made,
 ) -> Manifest:
     """Fill the folder; the manifest still lacks its table of files."""
-    artifact, golden = made
+    artifact = made.artifact
     file = "model.pte"
     _link_or_copy(artifact.path, staging / file)
-    rungs = _write_golden(staging / "golden.npz", golden)
+    rungs = _write_golden(staging / "golden.npz", made.arrays)
     (staging / "LICENSE.model").write_text(_license(model), encoding="utf-8")
     return Manifest(
         name=bundle_name(model.name, profile.name),
@@ -246,18 +249,15 @@ def _save_tokenizer(staging: Path, model: Model) -> TokenizerInfo | None:
     )
 
 
-def _write_golden(path: Path, golden: Golden) -> tuple[str, ...]:
-    rungs = tuple(name for name in _KEPT_RUNGS if name in golden.logits)
-    arrays: dict[str, Any] = {f"logits.{name}": golden.logits[name] for name in rungs}
+def _write_golden(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
+    """Keep the tokens or inputs, and the outputs of the rungs that later climbs need."""
+    dropped = [f"logits.{rung}" for rung in _DROPPED_RUNGS]
+    kept: dict[str, Any] = {name: array for name, array in arrays.items() if name not in dropped}
     with path.open("wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            prompt=golden.prompt,
-            continuation=golden.continuation,
-            **arrays,
-        )
-    return rungs
+        np.savez(file, allow_pickle=False, **kept)
+    parts = [name.split(".") for name in kept]
+    rungs = [words[1] for words in parts if words[0] in ("logits", "output")]
+    return tuple(dict.fromkeys(rungs))
 
 
 def _provenance(model: Model, recipe: Recipe, artifact: Artifact) -> dict[str, Any]:
@@ -272,10 +272,8 @@ def _provenance(model: Model, recipe: Recipe, artifact: Artifact) -> dict[str, A
     }
 
 
-def _climb(bundle: Bundle, golden: Golden, progress: Progress) -> tuple[RungResult, ...]:
-    arrays = {f"logits.{name}": values for name, values in golden.logits.items()}
-    tokens = {"prompt": golden.prompt, "continuation": golden.continuation}
-    below = stored_rungs(arrays, golden.absent, generic=False)
+def _climb(bundle: Bundle, made: Made, progress: Progress) -> tuple[RungResult, ...]:
+    below = stored_rungs(made.arrays, made.absent, generic=bundle.manifest.model.kind == "generic")
     # The device room wants a whole bundle; what is staged gets its final manifest later.
     (bundle.path / MANIFEST_NAME).write_text(bundle.manifest.model_dump_json(), encoding="utf-8")
-    return climb_bundle(bundle, below, tokens, host=LOCAL, progress=progress)
+    return climb_bundle(bundle, below, made.arrays, host=LOCAL, progress=progress)

@@ -6,15 +6,17 @@ that chaining and padding are part of what is compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from slmdeploy.export.artifact import Artifact
 from slmdeploy.model.model import Model
 from slmdeploy.model.tokenizer import Tokenizer
 
-__all__ = ["CONTINUATION", "Golden", "golden_prompt"]
+__all__ = ["CONTINUATION", "Made", "golden_prompt"]
 
 CONTINUATION = 16
 """Tokens that are fed one by one after the prompt."""
@@ -31,20 +33,21 @@ _TEXT = (
 
 
 @dataclass(frozen=True)
-class Golden:
-    """Tokens, and the logits of rungs that ran over them.
+class Made:
+    """What an export made.
 
     Attributes:
-        prompt: int64 [P].
-        continuation: int64 [T]: what the source itself says after the prompt.
-        logits: By rung, float32 [T + 1, vocabulary].
-        absent: Why a rung has none.
+        artifact: The runtime's file.
+        arrays: Golden vectors, named as ``bundle.manifest.GoldenInfo`` says, with the
+            outputs of every rung that was run.
+        absent: Why a rung was not.
+        reused: Steps that were kept from an earlier export.
     """
 
-    prompt: npt.NDArray[np.int64]
-    continuation: npt.NDArray[np.int64]
-    logits: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
-    absent: dict[str, str] = field(default_factory=dict)
+    artifact: Artifact
+    arrays: dict[str, npt.NDArray[Any]]
+    absent: dict[str, str]
+    reused: tuple[str, ...]
 
 
 def golden_prompt(model: Model, *, chunk: int, context: int) -> npt.NDArray[np.int64]:
