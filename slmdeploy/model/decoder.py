@@ -30,6 +30,7 @@ __all__ = [
     "Decoder",
     "FirstStage",
     "LastStage",
+    "Layer",
     "MiddleStage",
     "RMSNorm",
     "rotate",

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import tokenizers
 
-__all__ = ["StreamDecoder", "TokenBytes", "token_bytes"]
+__all__ = ["ByteStream", "StreamDecoder", "TokenBytes", "WholeStream", "token_bytes"]
 
 _SPACE = "\u2581"  # how SentencePiece writes a space
 _HEX_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
