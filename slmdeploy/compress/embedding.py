@@ -53,7 +53,8 @@ def pack(values: Tensor, container: int) -> Tensor:
     shifted = (values.to(torch.int16) + 2 ** (container - 1)).reshape(len(values), -1, per_byte)
     places = [4, 0] if container == 4 else [0, 2, 4, 6]
     powers = torch.tensor([2**place for place in places], dtype=torch.int16)
-    return (shifted * powers).sum(dim=-1).to(torch.uint8)
+    packed: Tensor = (shifted * powers).sum(dim=-1).to(torch.uint8)
+    return packed
 
 
 class QuantizedEmbedding(nn.Module):
