@@ -10,7 +10,7 @@ cache of the same size, greedy, the end of text ignored. A round runs every side
 after another; ratios are taken within a round. The first round warms up and is dropped.
 
 llama.cpp comes from the extra ``bench``: llama-cpp-python, which pip compiles for this
-very processor (about 8 minutes of processor time):
+very processor (about 14 minutes of processor time):
 
     pip install 'slmdeploy[bench]'
 """
@@ -67,6 +67,19 @@ DIFFERENCES = (
 )
 
 
+BUSY = 0.1
+"""Share of the processors' time that others may take before it must be said."""
+
+_FEATURES = {
+    "avx2": "AVX2",
+    "avx512f": "AVX512",
+    "avx512_vnni": "AVX512_VNNI",
+    "asimddp": "DOTPROD",
+    "i8mm": "MATMUL_INT8",
+}
+"""Flags of ``/proc/cpuinfo``, and llama.cpp's names for them."""
+
+
 @dataclass(frozen=True)
 class Side:
     """One program with one file.
@@ -120,7 +133,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             sides += [_llamacpp(gguf, context) for gguf in ggufs]
         with other_load() as load:
             samples = _rounds(sides, workload, options.threads, options.rounds)
-    return _document(sides, samples, workload, options.threads, load)
+        return _document(sides, samples, workload, options.threads, load)
 
 
 def _pte(path: Path) -> Path:
@@ -153,9 +166,12 @@ def _ours(pte: Path, runner: ExecutorchRunner) -> Side:
 
 
 def _constants(runner: ExecutorchRunner) -> dict[str, int]:
-    """Numbers that the program tells of itself."""
+    """Numbers that a decoder's program tells of itself."""
     events = [event.data for event in runner.describe() if event.kind == "constant"]
-    return {str(data["name"]): int(data["value"]) for data in events}
+    found = {str(data["name"]): int(data["value"]) for data in events}
+    if not {"get_context", "get_vocab_size"} <= found.keys():
+        raise BundleError("The .pte is not a decoder's: it does not tell its context.")
+    return found
 
 
 def _ggufs(given: Path | None, types: Sequence[str], scratch: Path) -> list[Path]:
@@ -184,59 +200,66 @@ def _llamacpp(gguf: Path, context: int) -> Side:
     return Side(name=f"llama.cpp {gguf.stem}", ours=False, file=gguf, generate=generate)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """One process: its sample, and what its runner said of itself when it started."""
+
+    sample: ProcessSample
+    start: Mapping[str, Any]
+
+
 def _rounds(
     sides: Sequence[Side], workload: GenerateWorkload, threads: int, rounds: int
-) -> list[list[ProcessSample]]:
+) -> list[list[Measured]]:
     """One list a side; the first round is dropped."""
     request = GenerateRequest(prompt=workload.prompt, max_new=workload.generate, threads=threads)
-    samples: list[list[ProcessSample]] = [[] for _ in sides]
+    samples: list[list[Measured]] = [[] for _ in sides]
     for index in range(rounds + 1):
         for side, kept in zip(sides, samples, strict=True):
             print(f"round {index} of {rounds}: {side.name}", file=sys.stderr)
-            sample = _sample(side, request, workload, index)
+            found = _measured(side, request, workload, index)
             if index > 0:
-                kept.append(sample)
+                kept.append(found)
     return samples
 
 
-def _sample(
+def _measured(
     side: Side, request: GenerateRequest, workload: GenerateWorkload, index: int
-) -> ProcessSample:
+) -> Measured:
     events = tuple(side.generate(request))
     sample = sample_of(events, kind="generate", role="timed", index=index)
     sample = judge_generate(sample, workload)
     if sample.outcome != "ok":
         raise RunnerError(f"{side.name} failed: {sample.reason}", cause="benchmark")
-    return sample
+    return Measured(sample, events[0].data)
 
 
 def _document(
     sides: Sequence[Side],
-    samples: Sequence[Sequence[ProcessSample]],
+    measured: Sequence[Sequence[Measured]],
     workload: GenerateWorkload,
     threads: int,
     load: OtherLoad,
 ) -> dict[str, Any]:
-    series = [{name: _series(kept, read) for name, read in METRICS.items()} for kept in samples]
+    series = [{name: _series(kept, read) for name, read in METRICS.items()} for kept in measured]
+    starts = [kept[0].start for kept in measured]
     return {
         "schema": SCHEMA,
         "workload": workload.key,
         "threads": threads,
-        "rounds": len(samples[0]),
+        "rounds": len(measured[0]),
         "other_load": load.document(),
         "sides": [
-            _side_document(side, kept[0], values)
-            for side, kept, values in zip(sides, samples, series, strict=True)
+            _side_document(side, start, values)
+            for side, start, values in zip(sides, starts, series, strict=True)
         ],
         "ratios": _ratios(sides, series),
-        "notes": [CAVEAT, *DIFFERENCES],
+        "notes": [CAVEAT, *DIFFERENCES, *_warnings(starts, load)],
     }
 
 
-def _series(
-    samples: Sequence[ProcessSample], read: Callable[[ProcessSample], float | None]
-) -> Series:
-    values = [read(sample) for sample in samples]
+def _series(measured: Sequence[Measured], read: Callable[[ProcessSample], float | None]) -> Series:
+    values = [read(found.sample) for found in measured]
     known = tuple(float(value) for value in values if value is not None)
     if len(known) != len(values):
         raise UsageError("Too few tokens to take a rate of.", hint="Give --generate 2 or more.")
@@ -244,15 +267,40 @@ def _series(
 
 
 def _side_document(
-    side: Side, first: ProcessSample, values: Mapping[str, Series]
+    side: Side, start: Mapping[str, Any], values: Mapping[str, Series]
 ) -> dict[str, Any]:
-    start = first.start
     return {
         "name": side.name,
-        "runtime": None if start is None else start.runtime,
+        "runtime": start.get("runtime"),
+        "runtime_version": start.get("runtime_version"),
+        "compiled_for": start.get("system"),
         "file_bytes": side.file.stat().st_size,
         **{name: found.document(1) for name, found in values.items()},
     }
+
+
+def _warnings(starts: Sequence[Mapping[str, Any]], load: OtherLoad) -> list[str]:
+    """What makes the comparison unfair."""
+    said = []
+    systems = [str(start["system"]) for start in starts if "system" in start]
+    missing = [name for name in _processor() if any(f" {name} = 1" not in s for s in systems)]
+    if missing:
+        said.append(f"UNFAIR: llama.cpp was compiled without {', '.join(missing)}.")
+    if load.cpu_share is None or load.cpu_share > BUSY:
+        said.append(
+            "UNFAIR with more than one thread: on a busy machine llama.cpp's threads wait for each"
+            " other, spinning, more than ours do. Measure on an idle one, or with --threads 1."
+        )
+    return said
+
+
+def _processor() -> list[str]:
+    """Names that llama.cpp has for what this processor can do, of those that matter here."""
+    try:
+        words = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return []
+    return [name for flag, name in _FEATURES.items() if flag in words]
 
 
 def _ratios(sides: Sequence[Side], series: Sequence[Mapping[str, Series]]) -> list[dict[str, Any]]:
