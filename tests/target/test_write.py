@@ -17,8 +17,8 @@ names = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
 texts = st.text(st.characters(codec="utf-8"), max_size=40)
 groups = st.sampled_from([None, 32, 64, 128])
 specs = st.one_of(
-    st.builds(LinearSpec, scheme=st.sampled_from(["none", "fp16", "8da8w"])),
-    st.builds(LinearSpec, scheme=st.sampled_from(["8da4w", "w4", "w8"]), group_size=groups),
+    st.builds(LinearSpec, scheme=st.sampled_from(["none", "fp16", "8da8w", "w4", "w8"])),
+    st.builds(LinearSpec, scheme=st.just("8da4w"), group_size=groups),
 )
 recipes = st.one_of(
     st.sampled_from(list(BUILTIN_RECIPES.values())),
