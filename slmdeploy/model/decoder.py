@@ -118,7 +118,8 @@ class Layer(nn.Module):
         x = x + self.o(attended)
         # Slices, because delegates take them and not a split.
         both, size = self.gate_up(self.mlp_norm(x)), self.config.intermediate_size
-        return x + self.down(functional.silu(both[:, :size]) * both[:, size:])
+        out: Tensor = x + self.down(functional.silu(both[:, :size]) * both[:, size:])
+        return out
 
 
 class FirstStage(nn.Module):

@@ -58,7 +58,9 @@ def load_decoder(
         if not (config.tied and name == "head.weight"):
             _assign(decoder, name, _tensor(name, config, fetch))
     if config.tied:
-        decoder.head.weight = nn.Parameter(decoder.get_parameter("embedding.weight"), requires_grad=False)
+        decoder.head.weight = nn.Parameter(
+            decoder.get_parameter("embedding.weight"), requires_grad=False
+        )
     decoder.compute_constants()
     return decoder.eval()
 

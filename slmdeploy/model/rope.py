@@ -54,8 +54,6 @@ def inverse_frequencies(config: DecoderConfig) -> Tensor:
 
 def rope_tables(config: DecoderConfig, positions: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines, each float32 [positions, 1, head_dim], halves the same."""
-    angles = torch.outer(
-        torch.arange(positions, dtype=torch.float32), inverse_frequencies(config)
-    )
+    angles = torch.outer(torch.arange(positions, dtype=torch.float32), inverse_frequencies(config))
     angles = torch.cat([angles, angles], dim=-1)[:, None]
     return angles.cos(), angles.sin()

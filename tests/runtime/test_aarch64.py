@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from slmdeploy import pipeline
+from slmdeploy.bundle.folder import Bundle, open_bundle
 from slmdeploy.errors import OfflineError
 from slmdeploy.runtime.build import runner_files
 from slmdeploy.runtime.protocol import RunnerFiles
@@ -123,3 +125,26 @@ def test_the_c_plus_plus_library_of_ubuntu_20_04_is_enough(old_glibc: RunnerFile
 
 def test_everything_on_the_board_is_about_12_megabytes(old_glibc: RunnerFiles) -> None:
     assert sum(path.stat().st_size for path in old_glibc.files.values()) < 12_500_000
+
+
+@pytest.fixture(scope="module")
+def kjv_bundle(tiny_kjv: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The trained tiny-kjv in float32."""
+    output = tmp_path_factory.mktemp("kjv")
+    (attempt,) = pipeline.export(
+        str(tiny_kjv), ["rpi5-executorch"], recipe="none", context=256, output=output, verify=False
+    )
+    assert attempt.value is not None, attempt.error
+    return open_bundle(attempt.value.bundle)
+
+
+def test_a_trained_model_gives_this_computers_logits(
+    run: Run, emulated: Run, kjv_bundle: Bundle, tmp_path: Path
+) -> None:
+    golden = kjv_bundle.golden()
+    tokens = [*golden["prompt"].tolist(), *golden["continuation"].tolist()]
+    model, prompt = kjv_bundle.artifact_path, len(golden["prompt"])
+    here = score(run, model, tokens, prompt, tmp_path)
+    there = score(emulated, model, tokens, prompt, tmp_path)
+    # Logits here reach 14, where one step of float32 is 1e-6: seen were 1.4e-5 at most.
+    np.testing.assert_allclose(there, here, atol=1e-5, rtol=1e-5)

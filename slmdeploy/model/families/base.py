@@ -129,6 +129,6 @@ def llama_like_config(
         raise ModelReadError(f"config.json has a value of the wrong kind: {error}.") from error
     if config.heads % config.kv_heads:
         raise ModelReadError(
-            f"config.json: {config.heads} heads cannot be shared by {config.kv_heads} key-value heads."
+            f"config.json: {config.heads} heads cannot share {config.kv_heads} key-value heads."
         )
     return config
