@@ -100,13 +100,26 @@ class QuantizedEmbedding(nn.Module):
 
 
 class HalfEmbedding(nn.Module):
-    """A float16 table whose rows are widened as they are read."""
+    """A float16 table whose rows are widened as they are read.
+
+    Args:
+        weight: float32 [rows, columns].
+
+    Raises:
+        RecipeError: A value is too large for float16.
+    """
 
     table: Tensor
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
-        self.register_buffer("table", weight.to(torch.float16))
+        table = weight.to(torch.float16)
+        if not bool(table.isfinite().all()):
+            raise RecipeError(
+                f"The embedding has a value of {weight.abs().max():.4g}, beyond float16's 65504.",
+                hint="Choose a recipe whose embedding is not fp16.",
+            )
+        self.register_buffer("table", table)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Rows of ``tokens``, float32."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from slmdeploy.compress.embedding import compress_embedding
 from slmdeploy.compress.recipe import LinearSpec, Recipe
@@ -60,6 +60,17 @@ def _check_groups(name: str, layer: nn.Linear, spec: LinearSpec) -> None:
         )
 
 
+def _rounded(name: str, weight: Tensor) -> Tensor:
+    """The nearest float16 values, in float32."""
+    rounded = weight.detach().half().float()
+    if not bool(rounded.isfinite().all()):
+        raise RecipeError(
+            f"Layer {name!r} has a weight of {weight.abs().max():.4g}, beyond float16's 65504.",
+            hint="Choose a recipe without fp16 for this model.",
+        )
+    return rounded
+
+
 def _config(spec: LinearSpec) -> Any:
     """The torchao configuration of a scheme with quantized weights."""
     try:
@@ -92,7 +103,8 @@ def compress_linears(module: nn.Module, chosen: Mapping[str, nn.Linear], spec: L
         spec: What to do with them.
 
     Raises:
-        RecipeError: The group size does not divide a layer's inputs.
+        RecipeError: The group size does not divide a layer's inputs, or a weight is too
+            large for float16.
         MissingExtraError: torchao is not installed.
     """
     for name, layer in chosen.items():
@@ -100,8 +112,8 @@ def compress_linears(module: nn.Module, chosen: Mapping[str, nn.Linear], spec: L
     if spec.scheme == "none" or not chosen:
         return
     if spec.scheme == "fp16":
-        for layer in chosen.values():
-            layer.weight = nn.Parameter(layer.weight.half().float(), requires_grad=False)
+        for name, layer in chosen.items():
+            layer.weight = nn.Parameter(_rounded(name, layer.weight), requires_grad=False)
         return
     with quiet_torchao():
         config = _config(spec)
@@ -126,7 +138,8 @@ def compress(decoder: Decoder, recipe: Recipe) -> Compressed:
         recipe: What to do.
 
     Raises:
-        RecipeError: A group size does not divide a layer's inputs.
+        RecipeError: A group size does not divide a layer's inputs, or a weight is too
+            large for float16.
         MissingExtraError: torchao is not installed.
     """
     embedding = compress_embedding(decoder.embedding, recipe.embedding)
