@@ -49,10 +49,12 @@ def artifact_bytes(config: DecoderConfig, recipe: Recipe) -> int:
 
 
 def peak_bytes(config: DecoderConfig, recipe: Recipe, context: int) -> int:
-    """Estimate of the runner's peak resident set: file, packed weights and cache."""
-    artifact = artifact_bytes(config, recipe)
+    """Estimate of the runner's peak resident set: its own, weights and a full cache.
+
+    The exporter's own estimate (``account.predict_memory``) knows the memory plan too.
+    """
     cache = 2 * 4 * config.layers * context * config.kv_heads * config.head_dim
-    return _RUNNER_BYTES + artifact + (artifact - _embedding(config, recipe)) + cache
+    return _RUNNER_BYTES + artifact_bytes(config, recipe) + cache
 
 
 def target_fits(model: Model, targets_dirs: Sequence[Path]) -> tuple[TargetFit, ...]:

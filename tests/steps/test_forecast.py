@@ -50,6 +50,13 @@ def test_a_longer_context_needs_more_memory():
     assert more == 2 * 4 * 30 * 2048 * 3 * 64
 
 
+def test_the_peak_is_near_what_was_measured_at_the_full_context():
+    # slmdeploy bench --prompt 1900 of that export: 214.9 MiB.
+    assert peak_bytes(SMOLLM2, load_recipe("8da4w-head8"), 2048) == pytest.approx(
+        214.9 * 2**20, rel=0.1
+    )
+
+
 def test_an_untied_model_counts_its_head_once():
     untied = dataclasses.replace(SMOLLM2, tied=False)
     recipe = load_recipe("none")

@@ -109,14 +109,21 @@ def packed_bytes(module: nn.Module, delegated: int) -> int:
     return delegated + widened
 
 
-def predict_memory(planned: int, artifact: int, packed: int) -> MemoryInfo:
-    """Estimate the runner's peak resident set.
+def predict_memory(*, planned: int, artifact: int, delegated: int, packed: int) -> MemoryInfo:
+    """Estimate the runner's peak resident set, at the full context.
 
-    The file is mapped and read through once, so its pages count as resident; XNNPACK
-    packs a copy of the delegates' weights, once for both methods.
+    XNNPACK packs a copy of the delegates' weights, once for both methods; the runner lets
+    the pages of the file go that these were read from. For the 135M demo model in 4 bits
+    with a context of 2048 this gives 229 MiB where 215 MiB were measured.
+
+    Args:
+        planned: Memory plans, the cache among them.
+        artifact: Size of the file.
+        delegated: Weights in the file that delegates own.
+        packed: The same weights as XNNPACK packs them.
     """
     return MemoryInfo(
         planned=planned,
-        predicted_peak=RUNNER_BYTES + artifact + packed + planned,
-        method="runner + mapped file + weights as XNNPACK packs them + memory plan",
+        predicted_peak=RUNNER_BYTES + (artifact - delegated) + packed + planned,
+        method="runner + file without delegated weights + weights as packed + memory plan",
     )

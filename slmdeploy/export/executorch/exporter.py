@@ -112,7 +112,12 @@ def export(
         methods=describe_methods(program, methods),
         bytes_by_component=account.bytes_by_component(decoder, recipe, stages, size),
         bytes_in_delegates=weights + graphs,
-        memory=account.predict_memory(planned, size, account.packed_bytes(decoder, weights)),
+        memory=account.predict_memory(
+            planned=planned,
+            artifact=size,
+            delegated=weights,
+            packed=account.packed_bytes(decoder, weights),
+        ),
         versions={name: version(name) for name in ("torch", "executorch", "torchao")},
         cache=_cache_info(cache, config, options.kernels, capacity),
         context=context,

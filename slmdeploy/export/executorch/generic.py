@@ -144,7 +144,12 @@ def _artifact(  # noqa: PLR0917 - what export_module has gathered
         methods=describe_methods(program, methods),
         bytes_by_component=_bytes_by_component(program, weights, graphs, size),
         bytes_in_delegates=weights + graphs,
-        memory=account.predict_memory(planned, size, account.packed_bytes(method.module, weights)),
+        memory=account.predict_memory(
+            planned=planned,
+            artifact=size,
+            delegated=weights,
+            packed=account.packed_bytes(method.module, weights),
+        ),
         versions={name: version(name) for name in ("torch", "executorch", "torchao")},
         traced=traced,
     )

@@ -35,8 +35,8 @@ def test_float16_weights_take_twice_their_bytes_once_they_are_packed():
 
 
 def test_the_prediction_grows_by_every_part_and_says_how_it_was_made():
-    base = predict_memory(planned=10, artifact=100, packed=1000)
-    more = predict_memory(planned=11, artifact=102, packed=1004)
-    assert more.predicted_peak - base.predicted_peak == 7
+    base = predict_memory(planned=10, artifact=100, delegated=60, packed=1000)
+    more = predict_memory(planned=11, artifact=102, delegated=61, packed=1004)
+    assert more.predicted_peak - base.predicted_peak == 1 + (2 - 1) + 4
     assert base.planned == 10
-    assert "mapped file" in base.method
+    assert "as packed" in base.method
