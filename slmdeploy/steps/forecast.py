@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from slmdeploy.compress.recipe import LinearSpec, Recipe
+from slmdeploy.compress.recipe import Recipe
 from slmdeploy.errors import SlmdeployError
+from slmdeploy.export.executorch.sizes import RUNNER_BYTES, embedding_bytes, linear_bytes
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.model import Model
 from slmdeploy.steps.outcomes import TargetFit
@@ -16,36 +17,21 @@ from slmdeploy.target.profile import TargetProfile
 
 __all__ = ["artifact_bytes", "peak_bytes", "target_fits"]
 
-_RUNNER_BYTES = 24 * 2**20
 _DEFAULT_CONTEXT = 2048
-
-
-def _linear(outputs: int, inputs: int, spec: LinearSpec) -> int:
-    """Weights and scales of a layer: bfloat16 per group at 4 bits, float32 per row at 8."""
-    weights = outputs * inputs * spec.bits // 8
-    groups = inputs // (spec.group_size or inputs)
-    return weights + {4: 2 * outputs * groups, 8: 4 * outputs}.get(spec.bits, 0)
-
-
-def _embedding(config: DecoderConfig, recipe: Recipe) -> int:
-    spec = recipe.embedding
-    container = next(size for size in (2, 4, 8, 16, 32) if size >= spec.bits)
-    values = config.vocab_size * config.hidden_size * container // 8
-    groups = config.hidden_size // (spec.group_size or config.hidden_size)
-    return values + (4 * config.vocab_size * groups if spec.bits <= 8 else 0)
 
 
 def artifact_bytes(config: DecoderConfig, recipe: Recipe) -> int:
     """Estimate of a decoder's artifact, in bytes; graphs and padding left out."""
     hidden, size = config.hidden_size, config.head_dim
     layer = (
-        _linear((config.heads + 2 * config.kv_heads) * size, hidden, recipe.body)
-        + _linear(hidden, config.heads * size, recipe.body)
-        + _linear(2 * config.intermediate_size, hidden, recipe.body)
-        + _linear(hidden, config.intermediate_size, recipe.body)
+        linear_bytes((config.heads + 2 * config.kv_heads) * size, hidden, recipe.body)
+        + linear_bytes(hidden, config.heads * size, recipe.body)
+        + linear_bytes(2 * config.intermediate_size, hidden, recipe.body)
+        + linear_bytes(hidden, config.intermediate_size, recipe.body)
     )
-    head = _linear(config.vocab_size, hidden, recipe.head_spec)
-    return _embedding(config, recipe) + config.layers * layer + head
+    head = linear_bytes(config.vocab_size, hidden, recipe.head_spec)
+    table = embedding_bytes(config.vocab_size, hidden, recipe.embedding)
+    return table + config.layers * layer + head
 
 
 def peak_bytes(config: DecoderConfig, recipe: Recipe, context: int) -> int:
@@ -54,7 +40,7 @@ def peak_bytes(config: DecoderConfig, recipe: Recipe, context: int) -> int:
     The exporter's own estimate (``account.predict_memory``) knows the memory plan too.
     """
     cache = 2 * 4 * config.layers * context * config.kv_heads * config.head_dim
-    return _RUNNER_BYTES + artifact_bytes(config, recipe) + cache
+    return RUNNER_BYTES + artifact_bytes(config, recipe) + cache
 
 
 def target_fits(model: Model, targets_dirs: Sequence[Path]) -> tuple[TargetFit, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from executorch.exir.lowered_backend_module import LoweredBackendModule
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from slmdeploy.compress.recipe import LinearSpec, Recipe
 from slmdeploy.export.artifact import ByteRow, MemoryInfo
 from slmdeploy.export.executorch.lowering import LoweredStage
+from slmdeploy.export.executorch.sizes import RUNNER_BYTES, linear_bytes
 from slmdeploy.export.executorch.storage import StoredLinear
 from slmdeploy.model.decoder import Decoder, Layer
 
@@ -18,29 +18,9 @@ __all__ = [
     "bytes_by_component",
     "bytes_in_delegates",
     "delegate_bytes",
-    "linear_bytes",
     "packed_bytes",
     "predict_memory",
 ]
-
-RUNNER_BYTES = 24 * 2**20
-"""Resident set of the runner before it loads a model, libraries included."""
-
-
-def linear_bytes(outputs: int, inputs: int, spec: LinearSpec) -> int:
-    """Bytes that XNNPACK's file keeps of a linear layer, bias aside.
-
-    ``8da4w`` has bfloat16 scales per group (one group per row where there are none), the
-    other integer schemes float32 scales per row. Weight-only integers in groups are kept
-    in float32, see ``storage.py``.
-    """
-    group = spec.group_size or inputs
-    if spec.scheme in ("w4", "w8") and group != inputs:
-        return 4 * outputs * inputs
-    weights = outputs * math.ceil(inputs * spec.bits / 8)
-    if spec.scheme == "8da4w":
-        return weights + 2 * outputs * (inputs // group)
-    return weights + (4 * outputs if spec.bits <= 8 else 0)
 
 
 def _layer_bytes(layer: Layer, spec: LinearSpec) -> tuple[int, int]:

@@ -4,7 +4,8 @@ import pytest
 from torch import nn
 
 from slmdeploy.compress.recipe import LinearSpec
-from slmdeploy.export.executorch.account import linear_bytes, packed_bytes, predict_memory
+from slmdeploy.export.executorch.account import packed_bytes, predict_memory
+from slmdeploy.export.executorch.sizes import linear_bytes
 from slmdeploy.export.executorch.storage import store_as
 
 
