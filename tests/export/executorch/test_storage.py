@@ -11,7 +11,7 @@ from torch import nn
 
 from slmdeploy.compress.quantize import compress_linears
 from slmdeploy.compress.recipe import LinearSpec
-from slmdeploy.export.executorch.account import linear_bytes
+from slmdeploy.export.executorch.sizes import linear_bytes
 from slmdeploy.export.executorch.storage import (
     Storage,
     StoredLinear,
