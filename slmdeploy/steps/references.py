@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from slmdeploy.compress.quantize import Compressed
+from slmdeploy.compress.quantize import Compressed, quiet_torchao
 from slmdeploy.model.attention import EagerAttention, step_logits
 from slmdeploy.model.decoder import Decoder
 from slmdeploy.model.model import Model
@@ -37,7 +37,8 @@ def source_logits(model: Model, prompt: _Ids) -> tuple[_Ids, _Logits] | str:
         The continuation [T] and logits [T + 1, V]; or why it cannot be had.
     """
     try:
-        source = _transformers_model(model)
+        with quiet_torchao():  # which transformers imports
+            source = _transformers_model(model)
     except ImportError:
         return "transformers is not installed"
     except (ValueError, KeyError, AttributeError, RuntimeError) as error:
