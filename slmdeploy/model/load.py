@@ -73,11 +73,18 @@ def _tensor(name: str, config: DecoderConfig, fetch: Callable[[str], Tensor]) ->
     index, _, part = rest.partition(".")
     layer = f"layers.{index}."
     if part in _FUSED:
-        return torch.cat([fetch(layer + piece) for piece in _FUSED[part]])
+        return _joined(name, [fetch(layer + piece) for piece in _FUSED[part]])
     if part == "qk_norm.weight":
         query, key = fetch(layer + "q_norm.weight"), fetch(layer + "k_norm.weight")
-        return torch.cat([query.expand(config.heads, -1), key.expand(config.kv_heads, -1)])
+        return _joined(name, [query[None]] * config.heads + [key[None]] * config.kv_heads)
     return fetch(name)
+
+
+def _joined(name: str, parts: list[Tensor]) -> Tensor:
+    if len({part.shape[1:] for part in parts}) > 1:
+        shapes = ", ".join(sorted({str(list(part.shape)) for part in parts}))
+        raise ModelReadError(f"What is joined as {name!r} has shapes that do not fit: {shapes}.")
+    return torch.cat(parts)
 
 
 def _assign(decoder: Decoder, name: str, value: Tensor) -> None:

@@ -21,7 +21,7 @@ def _llama3(frequencies: Tensor, scaling: Mapping[str, Any]) -> Tensor:
     Source of the rule: ``rope_type: llama3`` in the configuration reference of
     Hugging Face Transformers.
     """
-    factor = float(scaling["factor"])
+    factor = _factor(scaling)
     low, high = float(scaling["low_freq_factor"]), float(scaling["high_freq_factor"])
     original = float(scaling["original_max_position_embeddings"])
     waves = 2 * math.pi / frequencies
@@ -29,11 +29,19 @@ def _llama3(frequencies: Tensor, scaling: Mapping[str, Any]) -> Tensor:
     return frequencies / factor * (1 - blend) + frequencies * blend
 
 
+def _factor(scaling: Mapping[str, Any]) -> float:
+    """By how much waves are stretched; ``ValueError`` where that is no stretching."""
+    factor = float(scaling["factor"])
+    if not factor > 0:
+        raise ValueError(f"factor is {factor}")
+    return factor
+
+
 def inverse_frequencies(config: DecoderConfig) -> Tensor:
     """Angular frequencies, float32 [head_dim / 2].
 
     Raises:
-        ModelReadError: The scaling lacks one of its parameters.
+        ModelReadError: The scaling lacks one of its parameters, or it is no number.
         UnsupportedModelError: The scaling is of a kind we do not have.
     """
     exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
@@ -44,11 +52,13 @@ def inverse_frequencies(config: DecoderConfig) -> Tensor:
     kind = scaling["rope_type"]
     try:
         if kind == "linear":
-            return frequencies / float(scaling["factor"])
+            return frequencies / _factor(scaling)
         if kind == "llama3":
             return _llama3(frequencies, scaling)
     except KeyError as error:
         raise ModelReadError(f"Rope scaling {kind!r} has no {error.args[0]!r}.") from error
+    except (TypeError, ValueError) as error:
+        raise ModelReadError(f"Rope scaling {kind!r}: {error}.") from error
     raise UnsupportedModelError(f"Rope scaling {kind!r} is not supported.")
 
 

@@ -34,7 +34,7 @@ def family_for(hf_config: Mapping[str, Any]) -> Family:
         UnsupportedModelError: No family takes this ``model_type``; the message names
             the nearest ones.
     """
-    model_type = str(hf_config.get("model_type", ""))
+    model_type = str(hf_config.get("model_type") or "")
     by_type = {name: family for family in families().values() for name in family.model_types}
     if model_type in by_type:
         return by_type[model_type]

@@ -65,7 +65,10 @@ class Family:
 
 def _scaling(hf_config: Mapping[str, Any]) -> tuple[float, Mapping[str, Any] | None]:
     """Base and scaling of the rotary embedding, from the old keys or the new one."""
-    rope = dict(hf_config.get("rope_parameters") or hf_config.get("rope_scaling") or {})
+    given = hf_config.get("rope_parameters") or hf_config.get("rope_scaling") or {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"the rope parameters are {given!r}, not a table")
+    rope = dict(given)
     theta = float(rope.pop("rope_theta", hf_config.get("rope_theta", 10000.0)))
     kind = str(rope.get("rope_type", rope.get("type", "default")))
     if kind not in _SUPPORTED_SCALING:
@@ -99,9 +102,9 @@ def llama_like_config(
     activation = hf_config.get("hidden_act", "silu")
     if activation != "silu":
         raise UnsupportedModelError(f"Activation {activation!r} is not supported, only 'silu'.")
-    theta, scaling = _scaling(hf_config)
-    bos = _ids(hf_config.get("bos_token_id"))
     try:
+        theta, scaling = _scaling(hf_config)
+        bos = _ids(hf_config.get("bos_token_id"))
         heads = int(hf_config["num_attention_heads"])
         hidden = int(hf_config["hidden_size"])
         config = DecoderConfig(
@@ -112,7 +115,7 @@ def llama_like_config(
             layers=int(hf_config["num_hidden_layers"]),
             heads=heads,
             kv_heads=int(hf_config.get("num_key_value_heads") or heads),
-            head_dim=int(hf_config.get("head_dim") or hidden // heads),
+            head_dim=int(hf_config.get("head_dim") or hidden // max(heads, 1)),
             norm_eps=float(hf_config.get("rms_norm_eps", 1e-6)),
             rope_theta=theta,
             context=int(hf_config.get("max_position_embeddings", 2048)),
@@ -127,8 +130,32 @@ def llama_like_config(
         raise ModelReadError(f"config.json has no key {error.args[0]!r}.") from error
     except (TypeError, ValueError) as error:
         raise ModelReadError(f"config.json has a value of the wrong kind: {error}.") from error
+    _check_sizes(config)
+    return config
+
+
+def _check_sizes(config: DecoderConfig) -> None:
+    """Refuse sizes that no decoder has.
+
+    Raises:
+        ModelReadError: One of them; the message has the checkpoint's key.
+    """
+    sizes = {
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": config.kv_heads,
+        "head_dim": config.head_dim,
+        "max_position_embeddings": config.context,
+    }
+    for key, size in sizes.items():
+        if size < 1:
+            raise ModelReadError(f"config.json has {key} = {size}.")
+    if config.head_dim % 2:
+        raise ModelReadError(f"config.json has head_dim = {config.head_dim}, which is not even.")
     if config.heads % config.kv_heads:
         raise ModelReadError(
             f"config.json: {config.heads} heads cannot share {config.kv_heads} key-value heads."
         )
-    return config
