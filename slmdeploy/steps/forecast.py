@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from slmdeploy.compress.recipe import Recipe
+from slmdeploy.compress.recipe import LinearSpec, Recipe
 from slmdeploy.errors import SlmdeployError
-from slmdeploy.export.executorch.sizes import RUNNER_BYTES, embedding_bytes, linear_bytes
+from slmdeploy.export.executorch.sizes import (
+    RUNNER_BYTES,
+    embedding_bytes,
+    linear_bytes,
+    packed_linear_bytes,
+)
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.model import Model
 from slmdeploy.steps.outcomes import TargetFit
@@ -22,14 +27,20 @@ _DEFAULT_CONTEXT = 2048
 
 def artifact_bytes(config: DecoderConfig, recipe: Recipe) -> int:
     """Estimate of a decoder's artifact, in bytes; graphs and padding left out."""
+    return _weights(config, recipe, linear_bytes)
+
+
+def _weights(
+    config: DecoderConfig, recipe: Recipe, linear: Callable[[int, int, LinearSpec], int]
+) -> int:
     hidden, size = config.hidden_size, config.head_dim
     layer = (
-        linear_bytes((config.heads + 2 * config.kv_heads) * size, hidden, recipe.body)
-        + linear_bytes(hidden, config.heads * size, recipe.body)
-        + linear_bytes(2 * config.intermediate_size, hidden, recipe.body)
-        + linear_bytes(hidden, config.intermediate_size, recipe.body)
+        linear((config.heads + 2 * config.kv_heads) * size, hidden, recipe.body)
+        + linear(hidden, config.heads * size, recipe.body)
+        + linear(2 * config.intermediate_size, hidden, recipe.body)
+        + linear(hidden, config.intermediate_size, recipe.body)
     )
-    head = linear_bytes(config.vocab_size, hidden, recipe.head_spec)
+    head = linear(config.vocab_size, hidden, recipe.head_spec)
     table = embedding_bytes(config.vocab_size, hidden, recipe.embedding)
     return table + config.layers * layer + head
 
@@ -40,7 +51,7 @@ def peak_bytes(config: DecoderConfig, recipe: Recipe, context: int) -> int:
     The exporter's own estimate (``account.predict_memory``) knows the memory plan too.
     """
     cache = 2 * 4 * config.layers * context * config.kv_heads * config.head_dim
-    return RUNNER_BYTES + artifact_bytes(config, recipe) + cache
+    return RUNNER_BYTES + _weights(config, recipe, packed_linear_bytes) + cache
 
 
 def target_fits(model: Model, targets_dirs: Sequence[Path]) -> tuple[TargetFit, ...]:

@@ -61,3 +61,10 @@ def test_an_untied_model_counts_its_head_once():
     untied = dataclasses.replace(SMOLLM2, tied=False)
     recipe = load_recipe("none")
     assert artifact_bytes(untied, recipe) == artifact_bytes(SMOLLM2, recipe)
+
+
+def test_float16_is_half_in_the_file_but_whole_in_memory():
+    half, whole = load_recipe("fp16"), load_recipe("none")
+    table = 2 * SMOLLM2.vocab_size * SMOLLM2.hidden_size
+    assert artifact_bytes(SMOLLM2, half) * 2 == artifact_bytes(SMOLLM2, whole)
+    assert peak_bytes(SMOLLM2, half, 64) == peak_bytes(SMOLLM2, whole, 64) - table

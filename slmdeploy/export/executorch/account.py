@@ -77,16 +77,17 @@ def bytes_by_component(
 
 
 def packed_bytes(module: nn.Module, delegated: int) -> int:
-    """Bytes of the delegates' weights as XNNPACK packs them.
+    """Bytes of the delegates' weights as XNNPACK packs them, at the peak of the loading.
 
-    float16 weights are widened to float32; all others keep their size.
+    float16 weights are widened to float32, in a copy that lives until its layer is packed;
+    all others keep their size.
     """
-    widened = sum(
-        part.weight.numel() * 2
+    halves = [
+        part.weight.numel()
         for part in module.modules()
         if isinstance(part, StoredLinear) and part.storage.bits == 16
-    )
-    return delegated + widened
+    ]
+    return delegated + 2 * sum(halves) + 4 * max(halves, default=0)
 
 
 def predict_memory(*, planned: int, artifact: int, delegated: int, packed: int) -> MemoryInfo:

@@ -6,7 +6,7 @@ import math
 
 from slmdeploy.compress.recipe import EmbeddingSpec, LinearSpec
 
-__all__ = ["RUNNER_BYTES", "embedding_bytes", "linear_bytes"]
+__all__ = ["RUNNER_BYTES", "embedding_bytes", "linear_bytes", "packed_linear_bytes"]
 
 RUNNER_BYTES = 24 * 2**20
 """Resident set of the runner before it loads a model, libraries included."""
@@ -26,6 +26,11 @@ def linear_bytes(outputs: int, inputs: int, spec: LinearSpec) -> int:
     if spec.scheme == "8da4w":
         return weights + 2 * outputs * (inputs // group)
     return weights + (4 * outputs if spec.bits <= 8 else 0)
+
+
+def packed_linear_bytes(outputs: int, inputs: int, spec: LinearSpec) -> int:
+    """Bytes of the same layer in memory: XNNPACK widens float16 weights to float32."""
+    return linear_bytes(outputs, inputs, LinearSpec() if spec.scheme == "fp16" else spec)
 
 
 def embedding_bytes(rows: int, columns: int, spec: EmbeddingSpec) -> int:

@@ -27,12 +27,12 @@ def test_a_linear_layer_of_96_by_64_takes_the_bytes_of_its_scheme(scheme, group,
     assert linear_bytes(96, 64, LinearSpec(scheme=scheme, group_size=group)) == size
 
 
-def test_float16_weights_take_twice_their_bytes_once_they_are_packed():
+def test_float16_weights_are_packed_as_float32_the_largest_from_a_copy():
     module = nn.Sequential(nn.Linear(8, 4, bias=False), nn.Linear(4, 2, bias=False))
     schemes = {"0": LinearSpec(scheme="fp16"), "1": LinearSpec()}
     store_as(module, schemes.__getitem__)
     in_file = 8 * 4 * 2 + 4 * 2 * 4
-    assert packed_bytes(module, in_file) == (8 * 4 + 4 * 2) * 4
+    assert packed_bytes(module, in_file) == (8 * 4 + 4 * 2) * 4 + 8 * 4 * 4
 
 
 def test_the_prediction_grows_by_every_part_and_says_how_it_was_made():
