@@ -10,7 +10,9 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,15 @@ class Checkpoints:
         """Arrays that were kept."""
         with np.load(self.path(name), allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
+
+    @contextmanager
+    def forgotten_on(self, error: type[Exception]) -> Iterator[None]:
+        """Forget all steps if this error comes: the next try must not start from them."""
+        try:
+            yield
+        except error:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def read_artifact(self) -> Artifact:
         """The artifact that was kept as ``model.pte`` and ``artifact.json``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from slmdeploy.errors import DiskSpaceError
+from slmdeploy.errors import DiskSpaceError, ParityError
 from slmdeploy.steps.checkpoints import Checkpoints, checkpoints_for
 
 
@@ -53,3 +53,17 @@ def test_a_full_disk_is_named(kept):
 
     with pytest.raises(DiskSpaceError, match="No space left"):
         kept.write("model.pte", full)
+
+
+def test_steps_behind_a_broken_rung_are_forgotten(kept):
+    kept.write_json("a.json", {})
+    with pytest.raises(ParityError), kept.forgotten_on(ParityError):
+        raise ParityError("The rung 'artifact' broke.")
+    assert not kept.has("a.json")
+
+
+def test_steps_outlive_any_other_error(kept):
+    kept.write_json("a.json", {})
+    with pytest.raises(KeyboardInterrupt), kept.forgotten_on(ParityError):
+        raise KeyboardInterrupt
+    assert kept.has("a.json")
