@@ -7,54 +7,20 @@ import tarfile
 import pytest
 
 from slmdeploy.bundle.archive import pack, unpack
-from slmdeploy.bundle.manifest import (
-    ArtifactInfo,
-    FileInfo,
-    Manifest,
-    MemoryInfo,
-    ModelInfo,
-)
-from slmdeploy.compress.recipe import BUILTIN_RECIPES
+from slmdeploy.bundle.manifest import FileInfo
 from slmdeploy.errors import BundleError
+from tests.bundle.bundles import manifest
 
 FILES = {"model.pte": b"artifact", "tokenizer/tokenizer.json": b"{}"}
 
 
-def manifest(files=FILES, name="tiny--local-executorch"):
-    return Manifest(
-        name=name,
-        created="2026-01-02T03:04:05Z",
-        model=ModelInfo(
-            name="tiny",
-            source="tiny",
-            kind="decoder",
-            architecture="LlamaForCausalLM",
-            parameters=1,
-            dtype="float32",
-            license=None,
-            weights_sha256="0" * 64,
-        ),
-        recipe=BUILTIN_RECIPES["none"],
-        target="local-executorch",
-        artifact=ArtifactInfo(
-            file="model.pte",
-            bytes=8,
-            sha256="0" * 64,
-            runtime="executorch",
-            kernels=None,
-            methods={},
-            bytes_by_component=(),
-            bytes_in_delegates=0,
-        ),
-        memory=MemoryInfo(planned=0, predicted_peak=0, method="none"),
-        tokenizer=None,
-        golden=None,
-        files={
-            path: FileInfo(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-            for path, data in files.items()
-        },
-        provenance={},
-    )
+def listing(files=FILES, name="tiny--local-executorch"):
+    """A manifest that names these files."""
+    table = {
+        path: FileInfo(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for path, data in files.items()
+    }
+    return manifest(name=name, files=table, golden=None)
 
 
 @pytest.fixture
@@ -64,7 +30,7 @@ def bundle(tmp_path):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    (folder / "manifest.json").write_text(manifest().model_dump_json())
+    (folder / "manifest.json").write_text(listing().model_dump_json())
     return folder
 
 
@@ -78,7 +44,7 @@ def archive_of(path, members):
 
 
 def members(**change):
-    return {"manifest.json": manifest().model_dump_json().encode(), **FILES, **change}
+    return {"manifest.json": listing().model_dump_json().encode(), **FILES, **change}
 
 
 def test_what_was_packed_is_unpacked_as_it_was(bundle, tmp_path):
@@ -168,14 +134,14 @@ def test_a_bundle_is_not_unpacked_over_another(bundle, tmp_path):
 
 @pytest.mark.parametrize("name", ["..", "a/b", ""])
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
-    text = manifest(name=name).model_dump_json().encode()
+    text = listing(name=name).model_dump_json().encode()
     archive = archive_of(tmp_path / "a.tar", members(**{"manifest.json": text}))
     with pytest.raises(BundleError, match="cannot be the name"):
         unpack(archive, tmp_path / "out")
 
 
 def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path):
-    text = manifest({"../outside": b""}).model_dump_json().encode()
+    text = listing({"../outside": b""}).model_dump_json().encode()
     archive = archive_of(tmp_path / "a.tar", {"manifest.json": text})
     with pytest.raises(BundleError, match="lies outside"):
         unpack(archive, tmp_path / "out")
