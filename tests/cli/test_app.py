@@ -11,6 +11,7 @@ import pytest
 
 import slmdeploy.cli
 from slmdeploy.cli.app import COMMANDS, app
+from slmdeploy.cli.devices.group import COMMANDS as DEVICES
 
 
 def in_fresh_python(code, **environment):
@@ -107,9 +108,19 @@ def test_the_version_is_printed(cli):
 def test_every_module_of_the_room_is_a_command_or_a_helper():
     room = Path(slmdeploy.cli.__file__).parent
     modules = {path.stem for path in room.glob("*.py")} - {"__init__"}
-    commands = {module.rsplit(".", 1)[1] for module in COMMAND_MODULES}
-    helpers = {"app", "console", "errors", "measured", "options", "outcome", "progress", "rungs"}
-    assert modules == commands | helpers
+    commands = {module.split(".")[2] for module in COMMAND_MODULES}
+    helpers = {
+        *("app", "console", "errors", "lazy", "measured", "options", "outcome", "progress"),
+        "rungs",
+    }
+    assert modules == (commands | helpers) - {"devices"}
+
+
+def test_every_module_of_devices_is_a_command_or_a_helper():
+    room = Path(slmdeploy.cli.__file__).parent / "devices"
+    modules = {path.stem for path in room.glob("*.py")} - {"__init__"}
+    commands = {info.where.split(":")[0].rsplit(".", 1)[1] for info in DEVICES.values()}
+    assert modules == commands | {"group", "text"}
 
 
 def test_the_names_of_commands_are_completed_without_importing_one():
