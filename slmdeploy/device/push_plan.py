@@ -12,7 +12,7 @@ from slmdeploy.bundle.manifest import MANIFEST_NAME, Manifest
 from slmdeploy.errors import BundleError, HostError
 from slmdeploy.runtime.protocol import RunnerFiles
 
-__all__ = ["Folder", "Item", "bundle_folder", "runner_folder"]
+__all__ = ["Folder", "Item", "bundle_folder", "runner_folder", "runtime_folder"]
 
 LICENSE = re.compile(r"(licen[cs]e|notice|copying)", re.IGNORECASE)
 FILE_MODE = 0o644
@@ -69,19 +69,33 @@ def bundle_folder(bundle_dir: Path, manifest: Manifest) -> Folder:
 
 
 def runner_folder(files: Mapping[str, Path] | RunnerFiles) -> Folder:
-    """The runner and its libraries.
+    """The ExecuTorch runner and its libraries.
 
     Raises:
         HostError: A file of the runner cannot be read.
     """
     listed = files.files if isinstance(files, RunnerFiles) else files
+    return runtime_folder("executorch", listed)
+
+
+def runtime_folder(name: str, files: Mapping[str, Path]) -> Folder:
+    """The files of a runtime, below ``runtimes/NAME``.
+
+    Args:
+        name: ``executorch``, ``litert``, ``tflite-runtime``.
+        files: Path in the folder on the device, to the file on this computer.
+
+    Raises:
+        HostError: A file cannot be read.
+    """
     try:
-        items = [_item(path, source, PROGRAM_MODE) for path, source in listed.items()]
+        items = [_item(path, source, PROGRAM_MODE) for path, source in files.items()]
     except OSError as error:
         raise HostError(
-            f"A file of the runner cannot be read: {error}.", hint="Run: slmdeploy cache clean"
+            f"A file of the runtime {name} cannot be read: {error}.",
+            hint="Run: slmdeploy cache clean",
         ) from error
-    return _folder("runners", items)
+    return _folder(f"runtimes/{name}", items)
 
 
 def _bundle_item(bundle_dir: Path, path: str, manifest: Manifest) -> Item:

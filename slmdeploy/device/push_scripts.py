@@ -32,7 +32,7 @@ if [ "$2" = write ]; then
   # What pushes of the days before left when they were cut off.
   find "$home/incoming" -type f -mtime +0 -exec rm -f {} + 2>/dev/null
   find "$home/incoming" -depth -type d -mtime +0 -exec rmdir {} + 2>/dev/null
-  find "$home/bundles" "$home/runners" -name '*.part-*' -mtime +0 -prune \
+  find "$home/bundles" "$home/runtimes" -name '*.part-*' -mtime +0 -prune \
     -exec rm -rf {} + 2>/dev/null
 fi
 there=$home

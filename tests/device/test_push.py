@@ -90,7 +90,7 @@ def test_a_second_push_sends_nothing(device: Transport, bundle: Bundle, runner: 
 
 def test_nothing_is_left_over(device: Transport, bundle: Bundle, runner: RunnerFiles):
     done = push(*bundle, runner, device)
-    rest = [f for f in listing(device) if not f.startswith(("blobs/", "bundles/", "runners/"))]
+    rest = [f for f in listing(device) if not f.startswith(("blobs/", "bundles/", "runtimes/"))]
     assert rest == []
     assert len(listing(device, "blobs")) == len(done.files)
     assert not [f for f in listing(device) if ".part-" in f]
