@@ -7,15 +7,11 @@ and renamed when it is whole; a lock lets a second process wait for the first.
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
-from slmdeploy.errors import CompilerError, DiskSpaceError, HostError
+from slmdeploy.errors import CompilerError
 from slmdeploy.places import cache_dir
 from slmdeploy.progress import Progress, silent
 from slmdeploy.runtime.compiling import (
@@ -26,6 +22,7 @@ from slmdeploy.runtime.compiling import (
     link_all,
     make_plan,
 )
+from slmdeploy.runtime.once import make_once
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.runtime.toolchain import GlibcVersion, find_toolchain, glibc_needed, parse_glibc
 from slmdeploy.runtime.wheel import LIBRARIES, find_wheel
@@ -115,39 +112,6 @@ def _text(version: GlibcVersion) -> str:
 
 def _once(name: str, make: Callable[[Path], None]) -> Path:
     """A folder of the cache, made now if it is not there."""
-    runners = cache_dir() / "runners"
-    folder = runners / name
-    if folder.is_dir():
-        return folder
-    with _faults_of(runners):
-        runners.mkdir(parents=True, exist_ok=True)
-        with _lock(runners / f".{name}.lock"):
-            if folder.is_dir():  # another process made it meanwhile
-                return folder
-            with tempfile.TemporaryDirectory(prefix=".build-", dir=runners) as scratch:
-                made = Path(scratch) / "made"
-                made.mkdir()
-                make(made)
-                made.rename(folder)
+    folder = cache_dir() / "runners" / name
+    make_once(folder, make, "the runner")
     return folder
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock that the system lets go of when the process ends, however it ends."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _faults_of(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise HostError(f"The runner could not be built in {folder}: {error}.") from error
-        raise DiskSpaceError(
-            f"There is no room for the runner in {folder}.",
-            hint="Make room, or set SLMDEPLOY_CACHE_DIR to another disk.",
-        ) from error
