@@ -15,6 +15,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Neither the configuration nor the terminal of whoever runs the tests.
+os.environ["SLMDEPLOY_SSH_CONFIG"] = "none"
+os.environ["SLMDEPLOY_PROMPT"] = "never"
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRE_BOARDS = "SLMDEPLOY_REQUIRE_BOARDS"
