@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.device.connect import connect
-from slmdeploy.device.facts import ARCHITECTURE, GLIBC, read_fact
 from slmdeploy.device.push import Deployment
 from slmdeploy.device.push import push as push_bundle
+from slmdeploy.device.runner_choice import runner_for
 from slmdeploy.device.types import Device
-from slmdeploy.errors import DeviceError
 from slmdeploy.progress import Progress, Step, bytes_of
-from slmdeploy.runtime.build import Kernels, runner_files
+from slmdeploy.runtime.build import Kernels
 from slmdeploy.runtime.executorch import ExecutorchRunner
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.steps.outcomes import Pushed
 from slmdeploy.transport.base import Transport
 
 __all__ = ["Ready", "deploy", "files_for", "push_to", "ready"]
-
-_ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
-NEW_GLIBC = (2, 34)
-"""From here on a plain link by this computer's compiler starts on the device."""
-OLD_GLIBC = "2.31"
 
 
 @dataclass(frozen=True)
@@ -49,24 +42,7 @@ def files_for(
     """
     artifact = bundle.manifest.artifact
     kernels: Kernels = "llm" if artifact.kernels == "llm" else "portable"
-    if device.transport == "local":
-        return runner_files("host", kernels=kernels, progress=progress)
-    machine = read_fact(transport, ARCHITECTURE)
-    arch = _ARCHITECTURES.get(machine.value or "")
-    if arch is None:
-        raise DeviceError(
-            f"Device {device.name!r} says it is {machine.value or machine.reason!r}; there is a "
-            f"runner for {' and '.join(sorted(set(_ARCHITECTURES.values())))} alone."
-        )
-    return runner_files(arch, kernels=kernels, glibc=_link_for(transport, arch), progress=progress)
-
-
-def _link_for(transport: Transport, arch: str) -> str | None:
-    """The C library to link for; ``None`` where this computer's own will do."""
-    if arch == platform.machine():
-        return None
-    found = read_fact(transport, GLIBC).value
-    return None if found is not None and found >= NEW_GLIBC else OLD_GLIBC
+    return runner_for(device, transport, kernels, progress)
 
 
 def deploy(
