@@ -46,7 +46,7 @@ def _spent(before: Raw, after: Raw, key: str) -> int:
 
 LOAD = Probe(
     "load",
-    (Source(_ALL, 0.5), *(Source(key, 0.5) for key in _OWN)),
+    (Source(_ALL, 0.5, until="intr "), *(Source(key, 0.5) for key in _OWN)),
     between=between_loads,
     clock=_ALL,
 )

@@ -72,6 +72,6 @@ def _counters(raw: Raw) -> Iterator[Measured]:
 
 MEMORY = Probe(
     "memory",
-    (Source(_MEMINFO, 2.0), Source(_SWAPS, 2.0), Source(_VMSTAT, 2.0)),
+    (Source(_MEMINFO, 2.0), Source(_SWAPS, 2.0), Source(_VMSTAT, 5.0)),
     parse_memory,
 )

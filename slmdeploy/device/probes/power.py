@@ -16,7 +16,8 @@ from slmdeploy.device.probes.types import Measured, Probe, Raw, Source
 
 __all__ = ["POWER", "parse_power"]
 
-_INA3221 = "/sys/bus/i2c/drivers/ina3221/*/hwmon/hwmon*"
+_DRIVER = "/sys/bus/i2c/drivers/ina3221"
+_INA3221 = f"{_DRIVER}/*/hwmon/hwmon*"
 _PMIC = ("vcgencmd", "pmic_read_adc")
 _INPUT = "VDD_IN"
 """The rail of an Orin Nano or NX through which all of the module's power comes."""
@@ -54,7 +55,7 @@ def _module(rails: tuple[Measured, ...]) -> Measured:
     if inputs:
         rail = inputs[0]
         return Measured("power_total_w", _INPUT, rail.value, rail.sensor, rail.reason)
-    return _sum("power_rails_w", rails, "ina3221")
+    return _sum("power_rails_w", rails, _DRIVER)
 
 
 def _pmic(text: str) -> Iterator[Measured]:

@@ -41,9 +41,9 @@ def _own(raw: Raw) -> set[int]:
 PROCESSES = Probe(
     "processes",
     (
-        Source(_EACH, 5.0, joined=True),
-        Source(_ALL, 5.0),
-        *(Source(key, 5.0) for key in _OWN),
+        Source(_EACH, 10.0, joined=True),
+        Source(_ALL, 10.0, until="intr "),
+        *(Source(key, 10.0) for key in _OWN),
     ),
     between=between_processes,
     clock=_EACH,

@@ -38,11 +38,13 @@ class Source:
         every_s: Seconds between two readings while a run is watched; ``None`` for one
             at its start and one at its end.
         joined: Look for the files anew each time, and keep them as one text.
+        until: While a run is watched, keep what comes before this text; empty for all.
     """
 
     what: str | tuple[str, ...]
     every_s: float | None = None
     joined: bool = False
+    until: str = ""
 
     @property
     def key(self) -> str:
