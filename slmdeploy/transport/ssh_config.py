@@ -78,6 +78,13 @@ class SshTarget:
         return f"{self.name} ({self.address})"
 
     @property
+    def known_name(self) -> str:
+        """Its name in ``known_hosts``, as in sshd(8): ``[host]:port`` off port 22."""
+        if self.known_as is not None:
+            return self.known_as
+        return self.host if self.port == SSH_PORT else f"[{self.host}]:{self.port}"
+
+    @property
     def address(self) -> str:
         """Host and port."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

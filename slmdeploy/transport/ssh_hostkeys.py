@@ -22,7 +22,6 @@ __all__ = [
     "key_line",
     "key_of",
     "known_keys",
-    "known_name",
     "unknown_key",
 ]
 
@@ -35,11 +34,6 @@ class KnownKeys:
     source: str
 
 
-def known_name(host: str, port: int) -> str:
-    """The name of a server in ``known_hosts``, as in sshd(8): ``[host]:port`` off port 22."""
-    return host if port == SSH_PORT else f"[{host}]:{port}"
-
-
 def known_keys(target: SshTarget) -> KnownKeys:
     """The pinned key of the inventory if there is one, else those of ``known_hosts``.
 
@@ -48,7 +42,7 @@ def known_keys(target: SshTarget) -> KnownKeys:
     """
     if target.host_key is not None:
         return KnownKeys((_pinned(target, target.host_key),), "the inventory")
-    name = target.known_as or known_name(target.host, target.port)
+    name = target.known_name
     trusted: list[PKey] = []
     revoked: list[PKey] = []
     sources: list[str] = []
@@ -95,13 +89,22 @@ def unknown_key(target: SshTarget, offered: PKey) -> HostKeyError:
     )
 
 
-def changed_key(target: SshTarget, offered: PKey, known: KnownKeys) -> HostKeyError:
-    """Another key is known for a server: both, what that may mean, and the way out."""
+def changed_key(
+    target: SshTarget, offered: PKey, known: KnownKeys, *, listed: bool = True
+) -> HostKeyError:
+    """Another key is known for a server: both, what that may mean, and the way out.
+
+    Args:
+        target: The server.
+        offered: What it offers.
+        known: What is known.
+        listed: Whether it is a device of the inventory.
+    """
     expected = ", ".join(described(key) for key in known.keys)
-    replace = (
-        f"ssh-keygen -R '{target.known_as or known_name(target.host, target.port)}'"
-        if target.is_jump
-        else f"slmdeploy devices trust {target.name} --replace"
+    way_out = (
+        f"slmdeploy devices trust {target.name} --replace"
+        if listed and not target.is_jump
+        else f"ssh-keygen -R '{target.known_name}'"
     )
     return HostKeyError(
         f"The host key of {target.where} has changed: it offers {described(offered)}, "
@@ -109,7 +112,7 @@ def changed_key(target: SshTarget, offered: PKey, known: KnownKeys) -> HostKeyEr
         hint=(
             "The machine was set up anew (a re-imaged card), or another machine has its address "
             "now, or somebody stands between. Only if you know that it was set up anew, run: "
-            f"{replace}"
+            f"{way_out}"
         ),
     )
 

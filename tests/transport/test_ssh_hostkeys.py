@@ -16,7 +16,6 @@ from slmdeploy.transport.ssh_hostkeys import (
     algorithms_first,
     check_host_key,
     known_keys,
-    known_name,
 )
 from tests.boards.sshd import make_key
 
@@ -44,8 +43,13 @@ def known(tmp_path: Path, *rows: str, target: SshTarget = BOARD) -> tuple[parami
 
 
 def test_names_off_port_22_stand_in_brackets():
-    assert known_name("10.0.0.5", 22) == "10.0.0.5"
-    assert known_name("10.0.0.5", 2222) == "[10.0.0.5]:2222"
+    assert BOARD.known_name == "10.0.0.5"
+    assert replace(BOARD, port=2222).known_name == "[10.0.0.5]:2222"
+
+
+def test_a_host_key_alias_is_looked_up_as_it_is(tmp_path: Path, lines: list[str]):
+    aliased = replace(BOARD, port=2222, known_as="the-pi")
+    assert known(tmp_path, f"the-pi {lines[0]}", target=aliased) == (key(lines[0]),)
 
 
 def test_a_plain_name_a_list_and_a_pattern(tmp_path: Path, lines: list[str]):
