@@ -25,9 +25,9 @@ from slmdeploy.runtime.compiling import (
 from slmdeploy.runtime.once import make_once
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.runtime.toolchain import GlibcVersion, find_toolchain, glibc_needed, parse_glibc
-from slmdeploy.runtime.wheel import LIBRARIES, find_wheel
+from slmdeploy.runtime.wheel import LIBRARIES, RuntimeWheel, find_wheel
 
-__all__ = ["LEAST_GLIBC", "Kernels", "runner_files"]
+__all__ = ["LEAST_GLIBC", "Kernels", "built_files", "runner_files"]
 
 Kernels = Literal["portable", "llm"]
 
@@ -58,6 +58,27 @@ def runner_files(
     folder = _compiled(plan, progress)
     if glibc is not None:
         folder = _for_glibc(plan, folder, parse_glibc(glibc))
+    return _listed(wheel, folder, kernels)
+
+
+def built_files(arch: str, *, kernels: Kernels) -> RunnerFiles | None:
+    """As ``runner_files`` without a ``glibc``, but nothing is compiled.
+
+    Returns:
+        The files; ``None`` where the runner would have to be compiled first.
+
+    Raises:
+        CompilerError: No compiler, so it is not known which build would be used.
+        OfflineError: The libraries for ``arch`` must be fetched first.
+        MissingExtraError: ExecuTorch is not installed.
+    """
+    wheel = find_wheel(arch)
+    plan = make_plan(wheel, find_toolchain(wheel.arch))
+    folder = _place(_name(plan))
+    return _listed(wheel, folder, kernels) if folder.is_dir() else None
+
+
+def _listed(wheel: RuntimeWheel, folder: Path, kernels: Kernels) -> RunnerFiles:
     files = {name: wheel.lib / name for name in LIBRARIES}
     files[RUNNER] = folder / RUNNER
     libraries: tuple[str, ...] = ()
@@ -65,6 +86,10 @@ def runner_files(
         libraries = (KERNEL_LIBRARY,)
         files[KERNEL_LIBRARY] = folder / KERNEL_LIBRARY
     return RunnerFiles(files, RUNNER, libraries)
+
+
+def _name(plan: Plan) -> str:
+    return f"{plan.wheel.arch}-{plan.key()}"
 
 
 def _compiled(plan: Plan, progress: Progress) -> Path:
@@ -76,7 +101,7 @@ def _compiled(plan: Plan, progress: Progress) -> Path:
         compile_all(plan, objects, progress)
         link_all(plan, objects, folder)
 
-    return _once(f"{plan.wheel.arch}-{plan.key()}", make)
+    return _once(_name(plan), make)
 
 
 def _for_glibc(plan: Plan, compiled: Path, wanted: GlibcVersion) -> Path:
@@ -112,6 +137,10 @@ def _text(version: GlibcVersion) -> str:
 
 def _once(name: str, make: Callable[[Path], None]) -> Path:
     """A folder of the cache, made now if it is not there."""
-    folder = cache_dir() / "runners" / name
+    folder = _place(name)
     make_once(folder, make, "the runner")
     return folder
+
+
+def _place(name: str) -> Path:
+    return cache_dir() / "runners" / name

@@ -1,7 +1,9 @@
 """What each runtime asks of a board, with the source of every row.
 
 ``needs``: without it the runtime does not start, or dies with an illegal instruction.
-``wants``: without it the result is right and slower. Instructions were counted in the
+``wants``: without it the result is right, and slower than what its figures are usually
+held against. ``uses``: a bonus that most boards lack; its lack is said and not held
+against them. Instructions were counted in the
 libraries themselves, with ``objdump -d``, on the versions named here.
 """
 
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from slmdeploy.runtime.elf import Version
+from slmdeploy.runtime.wheel_pins import pinned_pythons
 
 __all__ = [
     "REQUIREMENTS",
@@ -27,12 +30,12 @@ class Feature:
 
     Attributes:
         name: In the kernel's words, as in ``/proc/cpuinfo``.
-        kind: Whether the runtime needs or wants it.
+        kind: Whether the runtime needs it, wants it, or uses it where it is there.
         why: What it is used for; the end of "without it, ...".
     """
 
     name: str
-    kind: Literal["needs", "wants"]
+    kind: Literal["needs", "wants", "uses"]
     why: str
 
 
@@ -42,15 +45,17 @@ class Wheel:
 
     Attributes:
         name: Of the package.
-        version: The one that the other rows were read from.
-        pythons: Versions of CPython that it is made for on aarch64.
+        version: The one that is pinned.
         numpy: Least version of numpy, and the first that no longer goes with it.
     """
 
     name: str
     version: str
-    pythons: tuple[str, ...]
     numpy: tuple[Version, Version | None]
+
+    def pythons(self, machine: str) -> tuple[str, ...]:
+        """Versions of CPython that it is pinned for, as ``3.11``, oldest first."""
+        return pinned_pythons(self.name, self.version, machine)
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,8 @@ class Requirements:
 # another program. Both were run with QEMU's cortex-a72.
 _ASIMD = Feature("asimd", "needs", "no kernel runs: all are made for Armv8-A with NEON")
 _DOT = Feature("asimddp", "wants", "8-bit kernels do without dot products (sdot) and are slower")
-_I8MM = Feature("i8mm", "wants", "the 8-bit matrix kernels (smmla) stay unused")
-_HALF = Feature("asimdhp", "wants", "float16 is widened and computed as float32")
+_I8MM = Feature("i8mm", "uses", "the 8-bit matrix kernels (smmla) stay unused")
+_HALF = Feature("asimdhp", "uses", "float16 is widened and computed as float32")
 _ARM: Final = (_ASIMD, _DOT, _I8MM, _HALF)
 
 # The x86-64 psABI's first level is all that XNNPACK takes for granted; its fast kernels
@@ -117,9 +122,7 @@ REQUIREMENTS: Final[Mapping[str, Requirements]] = {
         features={"aarch64": _ARM, "x86_64": _X86},
         symbols={"GLIBC": (2, 34), "GLIBCXX": (3, 4, 30), "CXXABI": (1, 3, 13)},
         align=65536,
-        wheel=Wheel(
-            "ai-edge-litert", "2.3.0", ("3.10", "3.11", "3.12", "3.13"), ((1, 23, 2), None)
-        ),
+        wheel=Wheel("ai-edge-litert", "2.3.0", ((1, 23, 2), None)),
         least_l4t=36,
         instead="tflite-runtime",
     ),
@@ -131,7 +134,7 @@ REQUIREMENTS: Final[Mapping[str, Requirements]] = {
         features={"aarch64": (_ASIMD, _DOT), "x86_64": _X86},
         symbols={"GLIBC": (2, 27)},
         align=65536,
-        wheel=Wheel("tflite-runtime", "2.14.0", ("3.8", "3.9", "3.10", "3.11"), ((1, 23, 2), (2,))),
+        wheel=Wheel("tflite-runtime", "2.14.0", ((1, 23, 2), (2,))),
         instead="executorch",
     ),
 }
