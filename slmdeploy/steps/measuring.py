@@ -11,6 +11,7 @@ from typing import Any
 
 from slmdeploy import __version__
 from slmdeploy.bench.measure import Measurement, measure, measure_invoke
+from slmdeploy.bench.observing import Observe, board_watch, with_sensors
 from slmdeploy.bench.samples import ProcessSample
 from slmdeploy.bench.summary import size_values
 from slmdeploy.bench.workload import GenerateWorkload, check_fits, invoke_workload, synthetic
@@ -18,6 +19,7 @@ from slmdeploy.bundle.folder import Bundle
 from slmdeploy.bundle.manifest import MANIFEST_NAME
 from slmdeploy.device.facts import BOARD_MODEL, CPU, GLIBC, KERNEL, MEMORY, Fact, read_fact
 from slmdeploy.device.types import Device
+from slmdeploy.device.watch import Watch, watched
 from slmdeploy.progress import Progress, Step
 from slmdeploy.runtime.protocol import Runner
 from slmdeploy.steps.ready import Ready, ready
@@ -88,7 +90,8 @@ class Bench:
         self.check()
         bundle = self.bundle
         with ready(bundle, device, progress) as on:
-            counted = self._measure(on.runner, progress)
+            with watched(on.transport, program=on.deployment.runner_dir) as watch:
+                counted = self._measure(on.runner, progress, _observe(watch))
             provenance = _provenance(bundle, on)
         return make_record(
             counted,
@@ -100,9 +103,11 @@ class Bench:
             device=device.name,
             sizes=size_values(_sizes(bundle)),
             provenance=provenance,
+            watch=board_watch(watch.result(), watch.reason),
+            watch_log=watch.log,
         )
 
-    def _measure(self, runner: Runner, told: Progress) -> Measurement:
+    def _measure(self, runner: Runner, told: Progress, observe: Observe) -> Measurement:
         def tell(done: int, total: int, sample: ProcessSample) -> None:
             told(Step("measure", done, total, "runs", finished=done == total, note=sample.reason))
 
@@ -110,12 +115,37 @@ class Bench:
         threads = self.threads or bundle.manifest.threads
         if bundle.manifest.model.kind == "decoder":
             workload = workload_for(bundle, self.prompt, self.generate)
-            return measure(runner, workload, processes=runs, threads=threads, progress=tell)
+            return measure(
+                runner,
+                workload,
+                processes=runs,
+                threads=threads,
+                progress=tell,
+                observe=observe,
+            )
         golden = bundle.golden()
         count = sum(name.startswith("input.") for name in golden)
         inputs = [golden[f"input.{index}"] for index in range(count)]
         once = invoke_workload("forward", inputs)
-        return measure_invoke(runner, once, inputs, processes=runs, threads=threads, progress=tell)
+        return measure_invoke(
+            runner,
+            once,
+            inputs,
+            processes=runs,
+            threads=threads,
+            progress=tell,
+            observe=observe,
+        )
+
+
+def _observe(watch: Watch) -> Observe:
+    """Ends the watch, once the last process is over, and hands out what it saw."""
+
+    def observe(samples: tuple[ProcessSample, ...]) -> tuple[ProcessSample, ...]:
+        observed = watch.result()
+        return with_sensors(samples, observed, watch.reason)
+
+    return observe
 
 
 def _sizes(bundle: Bundle) -> dict[str, int]:
