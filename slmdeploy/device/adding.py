@@ -15,7 +15,8 @@ from slmdeploy.device.devices_edit import (
     write_devices,
 )
 from slmdeploy.device.devices_toml import parse_devices, read_devices, to_toml
-from slmdeploy.device.hostkeys import HostKey, Witness, accepted, fingerprint_of, look_at_key
+from slmdeploy.device.fingerprint import fingerprint_of
+from slmdeploy.device.hostkeys import HostKey, Witness, accepted, look_at_key
 from slmdeploy.device.inventory import LOCAL, Inventory
 from slmdeploy.device.project import PROJECT_FILE, Project, user_devices_file
 from slmdeploy.device.types import Device

@@ -20,12 +20,11 @@ from slmdeploy.transport.ssh_hostkeys import (
     changed_key,
     described,
     key_line,
-    key_of,
     known_keys,
 )
 from slmdeploy.transport.ssh_scan import offered_key, offered_keys
 
-__all__ = ["HostKey", "Offer", "Witness", "accepted", "fingerprint_of", "look_at_key"]
+__all__ = ["HostKey", "Offer", "Witness", "accepted", "look_at_key"]
 
 FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 COMPARE = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
@@ -70,12 +69,6 @@ class Offer:
     old: HostKey | None = None
     witness: Witness | None = None
     stale: str | None = None
-
-
-def fingerprint_of(line: str | None) -> str | None:
-    """Fingerprint of a key's line; ``None`` if it is no key."""
-    key = key_of(line) if line else None
-    return None if key is None else str(key.fingerprint)
 
 
 def look_at_key(
