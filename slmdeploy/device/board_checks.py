@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import shlex
 from collections.abc import Iterator
 
 from slmdeploy.device.doctor_facts import BoardFacts, ClockSkew
 from slmdeploy.device.facts import Reading
+from slmdeploy.device.fingerprint import fingerprint_of
 from slmdeploy.device.host_checks import Check
 from slmdeploy.device.types import Device
 from slmdeploy.errors import (
@@ -128,7 +126,8 @@ def judge_host_key(device: Device) -> Check:
     if device.host_key is None:
         fix = f"Pin it: slmdeploy devices trust {device.name}"
         return Check("host key", "warn", "known to ~/.ssh/known_hosts, not pinned", fix)
-    return Check("host key", "ok", f"pinned {_fingerprint(device.host_key)}")
+    shown = fingerprint_of(device.host_key) or "a key that cannot be read"
+    return Check("host key", "ok", f"pinned {device.host_key.split()[0]} {shown}")
 
 
 def judge_skew(device: Device, skew: Reading[ClockSkew]) -> Check:
@@ -222,17 +221,6 @@ def _key_fix(device: Device, error: HostKeyError) -> str | None:
 def _address(device: Device) -> str:
     port = f":{device.port}" if device.port else ""
     return f"{device.host}{port}" if device.host else device.transport
-
-
-def _fingerprint(key: str) -> str:
-    """Type and SHA256 fingerprint, as ``ssh-keygen -l`` prints it."""
-    kind, _, rest = key.partition(" ")
-    try:
-        data = base64.b64decode(rest.split(maxsplit=1)[0], validate=True)
-    except (binascii.Error, IndexError):
-        return kind
-    digest = base64.b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
-    return f"{kind} SHA256:{digest}"
 
 
 def _span(seconds: float) -> str:

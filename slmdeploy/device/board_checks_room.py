@@ -78,8 +78,7 @@ def _closed(device: Device, home: Home, mount: Mount) -> Check:
 def bytes_to_send(home: Home | None, asked: Asked) -> int:
     """What a push would bring at most: contents that are there already are not sent again."""
     blobs = home.blobs if home else frozenset()
-    runtimes = home.runtimes if home else ()
-    has_runtime = any(name.partition("/")[0] == asked.runtime for name in runtimes)
+    has_runtime = home is not None and home.has_runtime(asked.runtime)
     bundle = sum(size for sha256, size in asked.files.items() if sha256 not in blobs)
     return bundle + (0 if has_runtime else asked.runtime_bytes)
 

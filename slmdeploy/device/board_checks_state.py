@@ -133,7 +133,7 @@ def judge_throttled(
     if was:
         fix = f"A restart forgets it: {on_board(device, 'sudo reboot')}"
         return Check("throttling", "warn", f"not now; since the start: {', '.join(was)}", fix)
-    return Check("throttling", "ok", "not now, not since the start")
+    return Check("throttling", "ok", _when("not now", "not since the start", since))
 
 
 def judge_supply(now: tuple[Measured, ...], since: tuple[Measured, ...], kind: str) -> Check:
@@ -150,7 +150,7 @@ def judge_supply(now: tuple[Measured, ...], since: tuple[Measured, ...], kind: s
         return Check("power supply", "fail", f"now: {', '.join(low)}", fix)
     if was:
         return Check("power supply", "warn", f"not now; since the start: {', '.join(was)}", fix)
-    return Check("power supply", "ok", "enough, now and since the start")
+    return Check("power supply", "ok", _when("enough now", "and since the start", since))
 
 
 def judge_power_mode(modes: tuple[Measured, ...]) -> Check:
@@ -182,6 +182,11 @@ def _of(sensors: Iterable[Measured], quantity: str) -> tuple[Measured, ...]:
 def _reason(values: tuple[Measured, ...]) -> str:
     reasons = (one.reason for one in values if one.reason)
     return next(reasons, "no sensor tells it")
+
+
+def _when(now: str, before: str, since: tuple[Measured, ...]) -> str:
+    """The past is only spoken of where a sensor remembers it."""
+    return f"{now}, {before}" if any(one.value is not None for one in since) else now
 
 
 def _number(one: Measured) -> float:

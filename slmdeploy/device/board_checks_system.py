@@ -10,6 +10,7 @@ from slmdeploy.device.doctor_facts import BoardFacts
 from slmdeploy.device.doctor_parsers import Library, Python, System
 from slmdeploy.device.facts import Cpu, Reading
 from slmdeploy.device.host_checks import Check, Status
+from slmdeploy.device.runtimes import InstalledRuntime
 from slmdeploy.device.types import Device
 from slmdeploy.runtime.elf import Version
 from slmdeploy.runtime.requirements import Requirements
@@ -172,6 +173,9 @@ def judge_python(python: Reading[Python], machine: str, known: Requirements) -> 
         return unknown("python", python.reason)
     value = _text(python.value.version)
     if _text(python.value.version[:2]) not in pythons:
+        others = [minor for minor in python.value.others if minor in pythons]
+        if others:
+            return Check("python", "ok", f"{value}, and {others[0]}, which will be used")
         made = f"{wheel.name} {wheel.version} is made for {', '.join(pythons) or 'none'}"
         return Check("python", "fail", f"{value}, but {made}", advice)
     return Check("python", "ok", f"{value}, {_numpy(python.value, wheel.numpy)}")
@@ -209,14 +213,23 @@ def judge_runtimes(device: Device, facts: BoardFacts, asked: Asked) -> Check:
     """What is installed in our folder; push and provision bring what is missing."""
     if facts.home.value is None:
         return unknown("runtimes", facts.home.reason)
-    there = facts.home.value.runtimes
-    value = ", ".join(there) or "none"
-    if any(name.partition("/")[0] == asked.runtime for name in there):
+    home = facts.home.value
+    ready = {runtime.name: _described(runtime) for runtime in home.ready}
+    came = {name: name for name in home.folders if name.partition("/")[0] not in ready}
+    value = ", ".join([*ready.values(), *came.values()]) or "none"
+    if asked.runtime in ready or (
+        asked.requirements.wheel is None and home.has_runtime(asked.runtime)
+    ):
         return Check("runtimes", "ok", value)
     if asked.requirements.wheel is None:
         return Check("runtimes", "ok", f"{value}; push brings {asked.runtime}")
     fix = f"slmdeploy devices provision {device.name} --runtime {asked.runtime}"
     return Check("runtimes", "warn", f"{value}; {asked.runtime} is missing", fix)
+
+
+def _described(runtime: InstalledRuntime) -> str:
+    python = f" for Python {runtime.python_version}" if runtime.python_version else ""
+    return f"{runtime.name} {runtime.version}{python}"
 
 
 def _numpy(python: Python, wanted: tuple[Version, Version | None]) -> str:

@@ -41,17 +41,14 @@ class Diagnosis:
     Attributes:
         device: Its name.
         against: What it was held against.
+        ok: Whether no check failed.
         checks: In the order of the report.
     """
 
     device: str
     against: str
+    ok: bool
     checks: tuple[Check, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether no check failed."""
-        return all(check.status != "fail" for check in self.checks)
 
 
 def examine(device: Device, asked: Asked) -> Diagnosis:
@@ -71,7 +68,8 @@ def examine(device: Device, asked: Asked) -> Diagnosis:
             checks = tuple(_looked_at(device, transport, asked))
     except DeviceError as error:
         checks = lost_checks(device, error, _LATER)
-    return Diagnosis(device.name, asked.name, checks)
+    ok = all(check.status != "fail" for check in checks)
+    return Diagnosis(device.name, asked.name, ok, checks)
 
 
 def _looked_at(device: Device, transport: Transport, asked: Asked) -> Iterator[Check]:

@@ -52,10 +52,17 @@ class Library:
 
 @dataclass(frozen=True)
 class Python:
-    """The board's own Python, and numpy for it (``None``: none was found)."""
+    """The board's Pythons.
+
+    Attributes:
+        version: Of its own ``python3``.
+        numpy: Of the numpy for it; ``None`` if none was found.
+        others: Further ones by their minor version, as in ``3.10``.
+    """
 
     version: Version
     numpy: Version | None
+    others: tuple[str, ...] = ()
 
 
 def parse_clock(text: str) -> tuple[float, float]:
@@ -135,7 +142,8 @@ def parse_python(text: str) -> Python:
         # Debian's own folder has no minor version in its name.
         if place in path or "/python3/" in path:
             numpy = max(parse_version(number), numpy or ())
-    return Python(version, numpy)
+    others = tuple(re.findall(r"^also (3\.\d+)$", text, flags=re.MULTILINE))
+    return Python(version, numpy, others)
 
 
 def parse_files(text: str) -> dict[str, str]:

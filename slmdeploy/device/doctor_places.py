@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from slmdeploy.device.facts import parse_df
+from slmdeploy.device.runtimes import InstalledRuntime, parse_places
 
 __all__ = [
     "Disk",
@@ -54,14 +55,20 @@ class Home:
         near: It, or the nearest folder above it that is there.
         writable: Whether we may write in ``near``.
         blobs: Names (sha256) of the contents that were pushed.
-        runtimes: ``name/digest`` of the runtimes that are installed.
+        folders: ``name/digest`` of the runtimes that are there.
+        ready: Those that ``devices provision`` made ready.
     """
 
     path: str
     near: str
     writable: bool
     blobs: frozenset[str] = frozenset()
-    runtimes: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    ready: tuple[InstalledRuntime, ...] = ()
+
+    def has_runtime(self, name: str) -> bool:
+        """Whether a runtime is there, in whatever version."""
+        return any(folder.partition("/")[0] == name for folder in self.folders)
 
 
 def parse_mount(text: str, path: str) -> Mount:
@@ -106,10 +113,12 @@ def parse_home(text: str) -> Home:
     near = said.get("writable", said.get("read-only"))
     if "ours" not in said or near is None:
         raise ValueError(f"nothing of a home folder in {text!r}")
+    places = parse_places(text, said["ours"])
     return Home(
         said["ours"],
         near,
         writable="writable" in said,
         blobs=frozenset(name for kind, name in rows if kind == "blob"),
-        runtimes=tuple(name for kind, name in rows if kind == "runtime"),
+        folders=places.folders,
+        ready=places.ready,
     )
