@@ -28,7 +28,7 @@ SSH_PORT = 22
 USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts")
 HOP = re.compile(
-    r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?:\[(?P<six>[^]]+)\]|(?P<host>[^:@/\[\]]+))"
+    r"(?:ssh://)?(?:(?P<user>[^\s@]+)@)?(?:\[(?P<six>[^\s\]]+)\]|(?P<host>[^\s:@/\[\]]+))"
     r"(?::(?P<port>\d+))?/?"
 )
 

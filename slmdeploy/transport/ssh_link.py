@@ -19,6 +19,8 @@ from slmdeploy.transport.ssh_config import SshTarget
 
 __all__ = ["Link", "program_link", "tcp_link", "through_link"]
 
+ADMINISTRATIVELY_PROHIBITED = 1
+"""RFC 4254 section 5.1."""
 DEAD_LINK_SECONDS = 30
 END_SECONDS = 2.0
 
@@ -50,11 +52,26 @@ def tcp_link(target: SshTarget, timeout: float) -> Link:
 
 
 def through_link(hop: paramiko.Transport, target: SshTarget, timeout: float) -> Link:
-    """A channel through a jump host; it is closed with the channel."""
+    """A channel through a jump host; it is closed with the channel.
+
+    Raises:
+        ConnectError: The jump host may not or cannot reach the device.
+    """
     try:
         channel = hop.open_channel(
             "direct-tcpip", (target.host, target.port), ("127.0.0.1", 0), timeout=timeout
         )
+    except paramiko.ChannelException as error:
+        hop.close()
+        name = target.via.name if target.via is not None else "the jump host"
+        forbidden = error.code == ADMINISTRATIVELY_PROHIBITED
+        raise ConnectError(
+            f"Could not connect to {target.where}: {name} "
+            f"{'may not forward to it' if forbidden else 'cannot reach it'} ({error.text}).",
+            hint="Look at AllowTcpForwarding and PermitOpen of its sshd_config."
+            if forbidden
+            else "Is it switched on, and are host and port right, seen from there?",
+        ) from error
     except BaseException:
         hop.close()
         raise
