@@ -34,7 +34,10 @@ ln -s /proc/self/fd/0 "$root/dev/stdin"
 ln -s /proc/self/fd/1 "$root/dev/stdout"
 ln -s /proc/self/fd/2 "$root/dev/stderr"
 
-cp -a "$folder/overlay/." "$root/"
+if [[ ! -e $folder/furnished ]]; then
+  cp -a "$folder/overlay/." "$root/"
+  : > "$folder/furnished"
+fi
 if [[ -e $folder/home.img ]]; then mount -o loop "$folder/home.img" "$root/home/device"; fi
 hostname "$name"
 ip link set lo up

@@ -52,8 +52,20 @@ What a board has and can::
     board.set_clock(-365 * 86400)                      wall clock off, monotonic true
     board.make_home_read_only(), board.make_home_writable()
 
-What it cannot show: lost data that was not fsynced (the page cache is this computer's): tier
-C does. Processors of this computer show through in nproc and /proc/stat; latencies are those
+Tier C, in tests marked ``slow``: a whole aarch64 computer with a kernel of its own, up in some
+six seconds, fresh for each test::
+
+    @pytest.mark.slow
+    @pytest.mark.board
+    def test_it(vm_board: VmBoard) -> None:
+        vm_board.device(), .root(argv), .write(path, text), .user_home, .client_key
+        vm_board.cut(), .boot(), .power_cycle(), .reboot(), .unplug(), .plug()
+        vm_board.set_clock(-365 * 86400)           really
+        vm_board.fill_disk(leave=1 << 20)          its only disk, ext4 with a journal
+        vm_board.lose(3, delay="100ms")            percent of its packets
+
+What tier B cannot show: lost data that was not fsynced (the page cache is this computer's).
+Processors of this computer show through in nproc and /proc/stat; latencies are those
 of an emulator; each process has some 20 MB of qemu in its RSS; there is no /proc/device-tree
 (the same is at /sys/firmware/devicetree/base).
 """
@@ -65,6 +77,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -74,6 +87,7 @@ from tests.boards.emulated_board import EmulatedBoard
 from tests.boards.kinds import KINDS
 from tests.boards.places import BoardError, run_folder
 from tests.boards.slots import clear_leftovers
+from tests.boards.vm_board import VmBoard
 
 REQUIRED = "SLMDEPLOY_REQUIRE_BOARDS"
 PROGRAMS = {
@@ -85,6 +99,12 @@ PROGRAMS = {
     "unshare": "util-linux",
     "ssh-keygen": "openssh-client",
     "mkfs.ext4": "e2fsprogs",
+}
+
+VM_PROGRAMS = {
+    "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-img": "qemu-utils",
+    "fdtput": "device-tree-compiler",
 }
 
 
@@ -119,9 +139,21 @@ def agx_orin() -> Iterator[EmulatedBoard]:
 
 
 @pytest.fixture
+def vm_board() -> Iterator[VmBoard]:
+    """A whole computer of the test's own, with a disk that can lose what was not fsynced."""
+    _need(why_not() or _why_no_vm())
+    board = VmBoard()
+    try:
+        board.boot()
+        yield board
+    finally:
+        board.down()
+
+
+@pytest.fixture
 def own_board() -> Iterator[OwnBoard]:
     """Makes boards of the test's own, to break; they are removed after it."""
-    _need_boards()
+    _need(why_not())
     made: list[EmulatedBoard] = []
 
     def make(kind: str, **how: Any) -> EmulatedBoard:
@@ -136,7 +168,7 @@ def own_board() -> Iterator[OwnBoard]:
 
 
 def _shared(kind: str) -> Iterator[EmulatedBoard]:
-    _need_boards()
+    _need(why_not())
     board = EmulatedBoard(KINDS[kind])
     try:
         board.boot()
@@ -145,8 +177,7 @@ def _shared(kind: str) -> Iterator[EmulatedBoard]:
         board.down()
 
 
-def _need_boards() -> None:
-    reason = why_not()
+def _need(reason: str | None) -> None:
     if reason is not None and os.environ.get(REQUIRED) == "1":
         pytest.fail(f"{REQUIRED}=1, but {reason}")
     if reason is not None:
@@ -169,6 +200,17 @@ def why_not() -> str | None:
     if overlay is not None:
         return overlay
     clear_leftovers()
+    return None
+
+
+def _why_no_vm() -> str | None:
+    missing = sorted(
+        {package for name, package in VM_PROGRAMS.items() if shutil.which(name) is None}
+    )
+    if missing:
+        return f"emulated boards of tier C need {' '.join(missing)} (scripts/setup --boards)"
+    if not Path("/dev/net/tun").exists():
+        return "emulated boards of tier C need /dev/net/tun"
     return None
 
 

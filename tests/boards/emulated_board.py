@@ -6,21 +6,28 @@ import contextlib
 import fcntl
 import os
 import select
-import shutil
-import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.boards.binfmt import register
+from tests.boards.furnish import (
+    HOST_KEY,
+    fresh,
+    install_tools,
+    make_key,
+    move_home_to_disk,
+    write_login,
+)
 from tests.boards.kinds import Kind
 from tests.boards.network import Cable
 from tests.boards.places import BoardError
-from tests.boards.rootfs import USER, USER_ID, rootfs
+from tests.boards.rootfs import USER, rootfs
 from tests.boards.sensor_files import Sensors, write_in_place
 from tests.boards.slots import take_slot
+from tests.boards.sshd_wait import wait_for_banner
 
 if TYPE_CHECKING:
     from slmdeploy.device.types import Device
@@ -95,7 +102,7 @@ class EmulatedBoard:
         self.sensors = Sensors(self.folder, kind.tree, {**kind.values, **values})
         self._furnish(sudo=sudo)
         if home_disk is not None:
-            self._make_home_disk(home_disk)
+            move_home_to_disk(self.folder / "overlay", self.folder / "home.img", home_disk)
 
     # What a test asks of it
 
@@ -250,13 +257,12 @@ class EmulatedBoard:
 
     def change_host_key(self) -> None:
         """Give it another host key, as a re-imaged board has; sessions go on."""
-        self._make_key("host_key")
-        self._install_host_key()
-        if self.is_on:
-            content = (self.folder / "host_key").read_bytes()
-            self.root(["/usr/bin/tee", "/etc/ssh/board_host_key"], stdin=content)
-            self.root(["/usr/bin/pkill", "-KILL", "-P", "1", "-x", "sshd"])
-            self.wait_for_sshd()
+        make_key(self.folder / "host_key")
+        key = (self.folder / "host_key").read_text()
+        self.root(["/usr/bin/tee", f"/{HOST_KEY}"], stdin=key.encode())
+        # The first process starts it again, with the new key.
+        self.root(["/usr/bin/pkill", "-KILL", "-P", "1", "-x", "sshd"])
+        self.wait_for_sshd()
 
     def set_clock(self, seconds: float) -> None:
         """Shift its wall clock by so many seconds, for programs that start from now on.
@@ -287,16 +293,9 @@ class EmulatedBoard:
         Raises:
             BoardError: It does not, in time.
         """
-        for left in _countdown(BOOT_SECONDS, 0.02):
-            with (
-                contextlib.suppress(OSError),
-                socket.create_connection((self.address, self.port), timeout=left) as probe,
-            ):
-                if probe.recv(8).startswith(b"SSH-2.0"):
-                    return
-            # Woken at once if the board's first process ends.
-            if select.select([self._pidfd], [], [], 0.02)[0]:
-                break
+        address = (self.address, self.port)
+        if wait_for_banner(address, ended=self._pidfd, seconds=BOOT_SECONDS):
+            return
         raise BoardError(f"{self.name} does not answer:\n{self.log()[-3000:]}")
 
     # How it is made
@@ -358,59 +357,20 @@ class EmulatedBoard:
     def _furnish(self, *, sudo: bool) -> None:
         for name in ("upper", "work", "root", "overlay", "board", "proc", "sys"):
             (self.folder / name).mkdir()
+        (self.folder / "overlay").chmod(0o755)
         (self.folder / "name").write_text(f"{self.name}\n{self.kind.name}\n")
         self.sensors.write_all()
-        self._make_key("host_key")
-        self._make_key("client_key")
+        for name in ("host_key", "client_key"):
+            make_key(self.folder / name)
         overlay = self.folder / "overlay"
         if (self.folder / "etc").exists():
             (self.folder / "etc").rename(overlay / "etc")
-        ssh = overlay / "etc/ssh"
-        ssh.mkdir(parents=True)
+            (overlay / "etc").chmod(0o755)
         config = SSHD_CONFIG.format(cpu=self.kind.cpu, release=self.kind.release)
-        (ssh / "sshd_config").write_text(config)
-        self._install_host_key()
-        (overlay / "etc/hostname").write_text(f"{self.name}\n")
-        (overlay / "etc/hosts").write_text(f"127.0.0.1 localhost {self.name}\n")
+        write_login(overlay, self.folder, config, self.name)
+        install_tools(overlay, self.kind.tools)
         if not sudo:
-            (overlay / "etc/sudoers.d").mkdir(mode=0o755)
-            (overlay / f"etc/sudoers.d/{USER}").write_text("")
-        tools = overlay / "usr/bin"
-        tools.mkdir(parents=True)
-        for tool in self.kind.tools:
-            shutil.copy(HERE / "stand_ins" / tool, tools / tool)
-        self._let_in()
-
-    def _install_host_key(self) -> None:
-        target = self.folder / "overlay/etc/ssh/board_host_key"
-        shutil.copy(self.folder / "host_key", target)
-        target.chmod(0o600)
-
-    def _let_in(self) -> None:
-        home = self.folder / "overlay" / self.user_home.lstrip("/")
-        folder = home / ".ssh"
-        folder.mkdir(parents=True)
-        keys = folder / "authorized_keys"
-        shutil.copy(self.folder / "client_key.pub", keys)
-        for path, mode in ((home, 0o755), (folder, 0o700), (keys, 0o600)):
-            path.chmod(mode)
-            os.chown(path, USER_ID, USER_ID)
-
-    def _make_key(self, name: str) -> None:
-        path = self.folder / name
-        path.unlink(missing_ok=True)
-        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "board", "-f", str(path)]
-        subprocess.run(argv, check=True)
-
-    def _make_home_disk(self, size: int) -> None:
-        """A small ext4 disk with the home folder's files, all of it for the user."""
-        image = self.folder / "home.img"
-        with image.open("wb") as file:
-            file.truncate(size)
-        home = self.folder / "overlay" / self.user_home.lstrip("/")
-        argv = ["mkfs.ext4", "-q", "-m", "0", "-E", f"root_owner={USER_ID}:{USER_ID}"]
-        subprocess.run([*argv, "-d", str(home), str(image)], check=True, capture_output=True)
-        shutil.rmtree(home)
+            fresh(overlay / f"etc/sudoers.d/{USER}", "", mode=0o440)
 
 
 def _fresh_clock() -> list[str]:
@@ -420,10 +380,3 @@ def _fresh_clock() -> list[str]:
     monotonic = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 10**9
     boottime = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 10**9
     return ["--time", f"--monotonic=-{monotonic}", f"--boottime=-{boottime}"]
-
-
-def _countdown(seconds: float, least: float) -> Iterator[float]:
-    """Seconds left, falling to nothing as time goes by."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        yield max(left, least)

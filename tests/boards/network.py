@@ -32,6 +32,12 @@ class Cable:
                 f"link set {slot.bridge} up",
             )
 
+    def offer_tap(self) -> None:
+        """Put this computer's end there, for a whole computer under qemu to take the other."""
+        slot = self._slot
+        if not _exists(slot.cable):
+            _ip(f"tuntap add dev {slot.cable} mode tap", f"link set {slot.cable} up")
+
     def connect(self, board: int) -> None:
         """Plug it into a board that was just switched on, given its first process."""
         slot = self._slot

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 CACHE_VARIABLE = "SLMDEPLOY_BOARDS_CACHE"
 RUN_VARIABLE = "SLMDEPLOY_BOARDS_RUN"
+UNUSED_SECONDS = 30 * 86400
 
 
 class BoardError(RuntimeError):
@@ -29,6 +32,13 @@ def run_folder() -> Path:
     folder = Path(os.environ.get(RUN_VARIABLE, "/var/tmp/slmdeploy-boards"))  # noqa: S108
     folder.mkdir(parents=True, exist_ok=True, mode=0o755)
     return folder
+
+
+def remove_unused(pattern: str) -> None:
+    """Remove what an older checkout put into the cache and nobody used for weeks."""
+    for path in cache().glob(pattern):
+        if time.time() - path.stat().st_mtime > UNUSED_SECONDS:
+            shutil.rmtree(path)
 
 
 @contextlib.contextmanager

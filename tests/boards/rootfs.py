@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.boards.places import BoardError, cache, locked
+from tests.boards.places import BoardError, cache, locked, remove_unused
 
 SUITE = "bookworm"
 PYTHON = "3.11"
@@ -49,11 +49,13 @@ def rootfs() -> Path:
     folder = cache() / f"rootfs-{_key()}"
     with locked(cache() / "rootfs.lock"):
         if not folder.exists():
-            building = cache() / f"building-{os.getpid()}"
+            building = cache() / "building-rootfs"
             shutil.rmtree(building, ignore_errors=True)
             _unpack(building)
             _finish(building)
             building.rename(folder)
+        os.utime(folder)
+        remove_unused("rootfs-*")
     return folder
 
 

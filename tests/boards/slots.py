@@ -20,6 +20,7 @@ from tests.boards.places import BoardError, run_folder
 # 198.18.0.0/15 is set aside for tests of networks (RFC 2544), four addresses a board.
 NETWORK = "198.18"
 SLOTS = 2048
+_HOLDERS = (b"unshare", b"sh", b"qemu-system-aarch64")
 MEMORY_V1 = Path("/sys/fs/cgroup/memory")
 MEMORY_V2 = Path("/sys/fs/cgroup")
 
@@ -152,5 +153,6 @@ def _processes_of(folder: Path) -> Iterator[int]:
             continue
         with contextlib.suppress(OSError):
             arguments = (entry / "cmdline").read_bytes().split(b"\0")
-            if wanted in arguments and arguments[0] in (b"unshare", b"sh"):
+            named = any(word == wanted or wanted + b"/" in word for word in arguments)
+            if named and arguments[0] in _HOLDERS:
                 yield int(entry.name)
