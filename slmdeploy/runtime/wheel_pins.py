@@ -72,12 +72,26 @@ _TABLE: Mapping[tuple[str, str], Mapping[str, Mapping[str, str]]] = {
     },
     ("tflite-runtime", "2.14.0"): {
         "manylinux_2_34_aarch64": {
+            "3.8": "437167fe3d8b12f50f5d694da8f45d268ab84a495e24c3dd810e02e1012125de",
+            "3.9": "be198b7dc4401204be54a15884d9e336389790eb707439524540f5a9329fdd02",
             "3.10": "d38c6885f5e9673c11a61ccec5cad7c032ab97340718d26b17794137f398b780",
             "3.11": "ce9fa5d770a9725c746dcbf6f59f3178233b3759f09982e8b2db8d2234c333b0",
         },
         "manylinux2014_x86_64": {
+            "3.8": "9f965054467f7890e678943858c6ac76a5197b17f61b48dcbaaba0af41d541a7",
+            "3.9": "4aa740210a0fd9e4db4a46e9778914846b136e161525681b41575ca4896158fb",
             "3.10": "bb11df4283e281cd609c621ac9470ad0cb5674408593272d7593a2c6bde8a808",
             "3.11": "195ab752e7e57329a68e54dd3dd5439fad888b9bff1be0f0dc042a3237a90e4d",
+        },
+    },
+    ("numpy", "1.24.4"): {
+        "manylinux_2_17_aarch64": {
+            "3.8": "a5425b114831d1e77e4b5d812b69d11d962e104095a5b9c3b641a218abcc050e",
+            "3.9": "f3a86ed21e4f87050382c7bc96571755193c4c1392490744ac73d660e8f564a9",
+        },
+        "manylinux_2_17_x86_64": {
+            "3.8": "dd80e219fd4c71fc3699fc1dadac5dcf4fd882bfc6f7ec53d30fa197b8ee22dc",
+            "3.9": "d11efb4dbecbdf22508d55e48d9c8384db795e1b7b51ea735289ff96613ff74d",
         },
     },
     ("numpy", "1.26.4"): {

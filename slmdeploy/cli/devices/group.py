@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, CommandInfo] = {
     "show": command_info("devices.show", "Show what the inventory says of a device."),
     "trust": command_info("devices.trust", "Pin the host key that a board offers now."),
     "provision": command_info("devices.provision", "Bring a runtime to devices, or take it off."),
+    "probe": command_info("devices.probe", "Print what a device's sensors say."),
     "shell": command_info("devices.shell", "Open a shell on a device, where the deployment is."),
     "remove": command_info("devices.remove", "Take a board out of devices.toml."),
 }
