@@ -36,7 +36,9 @@ def missing(metric: Metric, samples: Sequence[ProcessSample]) -> str:
         return "too few readings fell into the time that it needs"
     reasons = [one.reason for one in series if one.reason]
     reasons += [sample.unwatched for sample in samples if sample.unwatched]
-    return reasons[0] if reasons else "the board's sensors were not read"
+    if reasons or any(sample.sensors for sample in samples):
+        return reasons[0] if reasons else "no reading fell into the time of the process"
+    return "the board's sensors were not read"
 
 
 def _named(quantity: str, of: Sequence[str]) -> str:

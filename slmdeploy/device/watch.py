@@ -50,7 +50,7 @@ class Watch:
     _stop: str = ""
     _seen: Observed | None = field(default=None, repr=False)
 
-    def start(self, program: str) -> None:
+    def start(self, program: str | None) -> None:
         """Bring the agent to the board and start it; ``reason`` says if that fails."""
         try:
             self._start(program)
@@ -71,7 +71,7 @@ class Watch:
                 self.reason = f"the agent ended too early: {self._seen.end}"
         return self._seen
 
-    def _start(self, program: str) -> None:
+    def _start(self, program: str | None) -> None:
         home = self.transport.home()
         source = Path(agent.__file__)
         digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
@@ -121,14 +121,14 @@ class Watch:
 
 @contextlib.contextmanager
 def watched(
-    transport: Transport, *, program: str, names: Sequence[str] | None = None
+    transport: Transport, *, program: str | None, names: Sequence[str] | None = None
 ) -> Iterator[Watch]:
     """Have the board's sensors read while something runs there.
 
     Args:
         transport: The way to the board.
         program: Path on the board: processes whose program is it, or lies below it, are
-            watched one after another.
+            watched one after another; ``None`` for the board alone.
         names: Of probes; ``None`` for all.
 
     Raises:

@@ -391,7 +391,7 @@ class Agent:
 
     def _tick(self, tick: int, *, everything: bool = False) -> None:
         began = now_ns()
-        read = []  # type: list[int]
+        read, commands = [], []  # type: list[int], list[tuple[Source, Command]]
         text, miss = {}, {}  # type: Texts, Texts
         for source in self.sources:
             if not everything and (source.every_s is None or tick < source.due):
@@ -399,12 +399,14 @@ class Agent:
             if source.every_s is not None:
                 source.due = tick + max(1, round(source.every_s * 1e9 / self._tick_ns))
             if source.command:
-                self._start(source, source.command)
+                commands.append((source, source.command))
             elif source.readers:
                 read.append(source.index)
                 self._read(source, text, miss)
         if read:
             self._write(began, read, text, miss)
+        for source, command in commands:
+            self._start(source, command)
         if now_ns() - self._cost_ns > COST_S * 1e9:
             self._write_cost()
 

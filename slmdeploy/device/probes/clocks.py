@@ -30,8 +30,11 @@ def parse_clocks(raw: Raw) -> tuple[Measured, ...]:
         for name, quantity in _FILES.items()
         for key in keys(raw, f"{_POLICY}/{name}")
     )
-    missing = absent("clock_mhz", f"{_POLICY}/scaling_cur_freq", "the kernel has no cpufreq here")
-    return (*(found or (missing,)), *_firmware(raw))
+    missing = tuple(
+        absent(_FILES[name], f"{_POLICY}/{name}", "the kernel has no cpufreq here")
+        for name in ("scaling_cur_freq", "scaling_max_freq")
+    )
+    return (*(found or missing), *_firmware(raw))
 
 
 def _firmware(raw: Raw) -> Iterator[Measured]:
