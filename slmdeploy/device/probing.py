@@ -58,6 +58,6 @@ def probe_over(
         if watch.reason is not None:
             raise DeviceError(
                 f"{device.name} was not watched: {watch.reason}.",
-                hint=f"Without --seconds no Python is needed: slmdeploy devices probe {device.name}",
+                hint=f"One reading needs no Python: slmdeploy devices probe {device.name}",
             )
         return Watched(seen.series, seen.cost)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from slmdeploy.cli.console import Console, plain, table_text
+from slmdeploy.cli.devices.names import name_argument
 from slmdeploy.cli.options import common
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ __all__ = ["command"]
 
 
 @click.command("probe")
-@click.argument("name")
+@name_argument
 @click.option(
     "--probe", "names", metavar="P", multiple=True, help="Only this one, as in power; repeatable."
 )
@@ -86,12 +87,12 @@ def _series_row(one: Series) -> tuple[Any, ...]:
 
     definition = DEFINITIONS[one.quantity]
     known = [value for value in one.values if value is not None]
+    if not known:
+        return one.quantity, one.of, None, None, None, None, definition.unit, one.reason
     numbers = [value for value in known if isinstance(value, float)]
     ends = (known[0], min(numbers, default=None), max(numbers, default=None), known[-1])
-    cells = (
-        [_number(value, estimate=definition.estimate) for value in ends] if known else [None] * 4
-    )
-    return one.quantity, one.of, *cells, definition.unit, len(known) if known else one.reason
+    cells = [_number(value, estimate=definition.estimate) for value in ends]
+    return one.quantity, one.of, *cells, definition.unit, len(known)
 
 
 def _number(value: float | str | None, *, estimate: bool) -> str | None:
