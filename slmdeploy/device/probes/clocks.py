@@ -26,7 +26,7 @@ _FILES = {
 def parse_clocks(raw: Raw) -> tuple[Measured, ...]:
     """Clock, cap, floor and hardware limit of each policy; and the firmware's own."""
     found = tuple(
-        measured(raw, quantity, key.split("/")[-2], key, 1e-3)
+        measured(raw, quantity, key.split("/")[-2], key, 1000)
         for name, quantity in _FILES.items()
         for key in keys(raw, f"{_POLICY}/{name}")
     )

@@ -22,7 +22,7 @@ def parse_fan(raw: Raw) -> tuple[Measured, ...]:
         for key in keys(raw, f"{_HWMON}/{pattern}")
     ]
     drives = [
-        measured(raw, "fan_percent", of_chip(raw, key), key, 100 / 255)
+        measured(raw, "fan_percent", of_chip(raw, key), key, 2.55)
         for key in keys(raw, f"{_HWMON}/pwm[0-9]")
     ]
     none = absent("fan_rpm", f"{_HWMON}/fan*_input", "no fan that the kernel knows of")

@@ -29,7 +29,7 @@ def _zones(raw: Raw) -> Iterator[Measured]:
     for key in keys(raw, f"{_ZONES}/temp"):
         folder = key.rpartition("/")[0]
         name = word(raw, f"{folder}/type").text or folder.rpartition("/")[2]
-        yield measured(raw, "temperature_c", name, key, 1e-3)
+        yield measured(raw, "temperature_c", name, key, 1000)
 
 
 def _chips(raw: Raw) -> Iterator[Measured]:
@@ -41,7 +41,7 @@ def _chips(raw: Raw) -> Iterator[Measured]:
         if chip.replace("-", "_") not in plain:
             sensor = key.rpartition("/")[2].removesuffix("_input")
             label = word(raw, key.removesuffix("_input") + "_label").text
-            yield measured(raw, "temperature_c", f"{chip} {label or sensor}", key, 1e-3)
+            yield measured(raw, "temperature_c", f"{chip} {label or sensor}", key, 1000)
 
 
 def _plausible(one: Measured) -> Measured:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import math
 import re
 
 from slmdeploy.device.probes.types import Measured, Raw, Text
@@ -45,13 +44,10 @@ def whole(raw: Raw, key: str) -> tuple[float | None, str | None]:
     return float(found.text), None
 
 
-def measured(raw: Raw, quantity: str, of: str, key: str, scale: float = 1.0) -> Measured:
-    """The whole number of a file times ``scale``, as a value."""
+def measured(raw: Raw, quantity: str, of: str, key: str, per: float = 1.0) -> Measured:
+    """The whole number of a file, of which ``per`` make one of the quantity's unit."""
     value, reason = whole(raw, key)
-    scaled = None if value is None else value * scale
-    if scaled is not None and not math.isfinite(scaled):
-        scaled, reason = None, f"not a number: {value}"
-    return Measured(quantity, of, scaled, key, reason)
+    return Measured(quantity, of, None if value is None else value / per, key, reason)
 
 
 def absent(quantity: str, sensor: str, reason: str, of: str = "") -> Measured:
