@@ -22,7 +22,10 @@ HASH = (
     "$6$slmdeploy$"
     "mbilweu6uDwlUAQV582b7jqoivux.hZ5k8T.WZTFNtPJQJqOvHNrlq02YCGf2ldQj403gDNXmEko7hQ97Ru5g."
 )
-PAM = "auth required pam_unix.so nodelay\naccount required pam_permit.so\nsession required pam_permit.so\n"
+PAM = (
+    "auth required pam_unix.so nodelay\n"
+    "account required pam_permit.so\nsession required pam_permit.so\n"
+)
 SCRIPT = """
 for name in passwd group shadow pam.d/sshd; do mount --bind "$1/$name" "/etc/$name" || exit; done
 mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/log && mkdir /run/sshd || exit
