@@ -10,6 +10,7 @@ from slmdeploy.device.doctor_busy import Process
 from slmdeploy.device.doctor_facts import BoardFacts
 from slmdeploy.device.facts import Reading
 from slmdeploy.device.host_checks import Check, Status
+from slmdeploy.device.lease import Holder
 from slmdeploy.device.probes.types import Measured
 from slmdeploy.device.types import Device
 
@@ -20,6 +21,7 @@ __all__ = [
     "judge_busy",
     "judge_caps",
     "judge_governor",
+    "judge_lease",
     "judge_power_mode",
     "judge_supply",
     "judge_temperature",
@@ -43,13 +45,16 @@ _SUPPLIES = {"rpi5": "its 27 W supply (5 V, 5 A)", "rpi4": "its 15 W supply (5 V
 _VOLTAGE = "under-voltage"
 
 
-def state_checks(device: Device, facts: BoardFacts, bundle: str | None) -> Iterator[Check]:
+def state_checks(
+    device: Device, facts: BoardFacts, bundle: str | None, holder: Holder | None
+) -> Iterator[Check]:
     """All checks of this module, in the order of the report.
 
     Args:
         device: As the inventory knows it.
         facts: What was found.
         bundle: Folder of the bundle, for commands that name it.
+        holder: Who measures there now.
     """
     kind = facts.kind.value or device.board or ""
     sensors = facts.sensors
@@ -70,6 +75,7 @@ def state_checks(device: Device, facts: BoardFacts, bundle: str | None) -> Itera
     if kind.startswith("jetson") or facts.l4t.value is not None:
         yield judge_power_mode(_of(sensors, "power_mode"))
     yield judge_busy(device, facts.busy)
+    yield judge_lease(device, holder, bundle)
 
 
 def judge_governor(device: Device, governors: tuple[Measured, ...], bundle: str | None) -> Check:
@@ -173,6 +179,14 @@ def judge_busy(device: Device, busy: Reading[tuple[Process, ...]]) -> Check:
     rest = f", and {len(loud) - 3} more" if len(loud) > 3 else ""
     fix = on_board(device, "top -b -n 1 | head -n 15")
     return Check("other processes", "warn", value + rest, f"End them, or wait; see: {fix}")
+
+
+def judge_lease(device: Device, holder: Holder | None, bundle: str | None) -> Check:
+    """Whether somebody measures there now: ``bench`` would be refused."""
+    if holder is None:
+        return Check("lease", "ok", "free")
+    steal = f"slmdeploy bench {bundle or 'BUNDLE'} --device {device.name} --steal"
+    return Check("lease", "warn", f"held by {holder}", f"Wait, or take it from them: {steal}")
 
 
 def _of(sensors: Iterable[Measured], quantity: str) -> tuple[Measured, ...]:

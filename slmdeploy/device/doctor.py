@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,9 @@ from slmdeploy.device.doctor_asked import Asked, needs_of
 from slmdeploy.device.doctor_facts import read_board
 from slmdeploy.device.facts import Reading
 from slmdeploy.device.host_checks import Check
+from slmdeploy.device.lease import read_holder
 from slmdeploy.device.types import Device
-from slmdeploy.errors import DeviceError, SlmdeployError, TransferError
+from slmdeploy.errors import DeviceError
 from slmdeploy.transport.base import Transport
 
 __all__ = ["Diagnosis", "examine"]
@@ -31,6 +32,7 @@ _LATER = (
     *("processor", "cpu features", "glibc", "libstdc++", "python", "page size", "runtimes"),
     *("home folder", "disk", "free memory", "memory", "swap"),
     *("governor", "clock limit", "temperature", "throttling", "power supply", "other processes"),
+    "lease",
 )
 
 
@@ -75,30 +77,28 @@ def examine(device: Device, asked: Asked) -> Diagnosis:
 def _looked_at(device: Device, transport: Transport, asked: Asked) -> Iterator[Check]:
     # Over SSH the folder is asked for by the script itself, which saves a round trip.
     home = "" if device.transport == "ssh" else transport.home()
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        files_server = pool.submit(_takes_files, transport)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        files_server = pool.submit(_takes_files, device, transport)
         facts = read_board(transport, home=home)
-        answered = _answer(files_server)
+        answered = files_server.result()
     machine = facts.system.value.machine if facts.system.value else platform.machine()
     yield from access_checks(device, facts, files_server=answered)
     yield judge_board(device, facts.kind, facts.model.value, asked.board)
     yield from system_checks(device, facts, asked, needs_of(asked, machine), platform.machine())
     yield from room_checks(device, facts, asked)
-    yield from state_checks(device, facts, asked.bundle)
+    # Asked only where a lease lies about: it costs another round trip.
+    leased = facts.home.value is not None and facts.home.value.maybe_leased
+    holder = read_holder(transport) if leased else None
+    yield from state_checks(device, facts, asked.bundle, holder)
 
 
-def _takes_files(transport: Transport) -> Reading[bool]:
+def _takes_files(device: Device, transport: Transport) -> Reading[bool]:
     """Whether a file can be fetched from it: an empty one, by the way that push takes."""
+    if device.transport != "ssh":
+        return Reading(value=True)
     with tempfile.TemporaryDirectory(prefix="slmdeploy-doctor-") as folder:
         try:
             transport.get("/dev/null", Path(folder) / "nothing")
-        except TransferError as error:
+        except DeviceError as error:
             return Reading(value=False, reason=error.message)
     return Reading(value=True)
-
-
-def _answer(future: Future[Reading[bool]]) -> Reading[bool]:
-    try:
-        return future.result()
-    except SlmdeployError as error:
-        return Reading(value=False, reason=error.message)

@@ -57,6 +57,7 @@ class Home:
         blobs: Names (sha256) of the contents that were pushed.
         folders: ``name/digest`` of the runtimes that are there.
         ready: Those that ``devices provision`` made ready.
+        maybe_leased: Whether a lease is there that was not let go of; it may have ended.
     """
 
     path: str
@@ -65,6 +66,7 @@ class Home:
     blobs: frozenset[str] = frozenset()
     folders: tuple[str, ...] = ()
     ready: tuple[InstalledRuntime, ...] = ()
+    maybe_leased: bool = False
 
     def has_runtime(self, name: str) -> bool:
         """Whether a runtime is there, in whatever version."""
@@ -121,4 +123,5 @@ def parse_home(text: str) -> Home:
         blobs=frozenset(name for kind, name in rows if kind == "blob"),
         folders=places.folders,
         ready=places.ready,
+        maybe_leased=any(kind == "lease" for kind, _ in rows),
     )

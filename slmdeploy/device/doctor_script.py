@@ -95,6 +95,10 @@ done
 for found in "$ours"/runtimes/*/provisioned.json; do
   [ ! -f "$found" ] || { printf 'record '; tr -d '\n' <"$found"; echo; }
 done
+for found in "$ours"/lease/[0-9]*; do
+  case ${found##*/} in *[!0-9]*) continue ;; esac
+  [ -e "$found.over" ] || echo "lease ${found##*/}"
+done
 section disk
 df -Pk "$there" 2>/dev/null
 

@@ -9,6 +9,7 @@ from slmdeploy.device.board_checks_state import (
     judge_busy,
     judge_caps,
     judge_governor,
+    judge_lease,
     judge_power_mode,
     judge_supply,
     judge_temperature,
@@ -16,6 +17,7 @@ from slmdeploy.device.board_checks_state import (
 )
 from slmdeploy.device.doctor_busy import Process
 from slmdeploy.device.facts import Reading
+from slmdeploy.device.lease import Holder
 from slmdeploy.device.probes.types import Measured
 from slmdeploy.device.types import Device
 
@@ -162,3 +164,12 @@ def test_a_sensor_that_is_not_there_is_unknown_with_the_reason():
         judge_busy(BOARD, Reading(None, "not on this board")),
     ):
         assert (check.status, check.value) == ("unknown", "not on this board")
+
+
+def test_a_board_that_somebody_measures_on_names_them_and_how_to_take_it():
+    holder = Holder("eve@lab (process 7)", "bench x", 30, 50, None, "its token")
+    check = judge_lease(BOARD, holder, None)
+    assert check.status == "warn"
+    assert check.value.startswith("held by eve@lab (process 7)")
+    assert check.fix.endswith("slmdeploy bench BUNDLE --device pi5-a --steal")
+    assert judge_lease(BOARD, None, None).status == "ok"
