@@ -28,6 +28,7 @@ from slmdeploy.steps.outcomes import (
 
 if TYPE_CHECKING:
     from slmdeploy.device.doctor import Diagnosis
+    from slmdeploy.device.settings_plan import Use
     from slmdeploy.device.types import Device
     from slmdeploy.runtime.protocol import Sampling
     from slmdeploy.steps.provisioning import Provisioned, Unprovisioned
@@ -190,16 +191,24 @@ def export(
 
 
 def verify(
-    bundle: Path, *, devices: Sequence[str] = (), progress: Progress = silent
+    bundle: Path,
+    *,
+    devices: Sequence[str] = (),
+    steal: bool = False,
+    progress: Progress = silent,
 ) -> tuple[Attempt[Verified], ...]:
-    """Climb the ladder of a bundle; to the host (subject ``host``), then each device."""
+    """Climb the ladder of a bundle; to the host (subject ``host``), then each device.
+
+    With ``steal`` a device is taken from whoever measures on it.
+    """
+    from slmdeploy.device.settings_plan import Use
     from slmdeploy.steps.verifying import verify_bundle
 
     chosen: tuple[Device | None, ...] = _devices(devices) if devices else (None,)
     return _each(
         chosen,
         lambda device: "host" if device is None else device.name,
-        lambda device: verify_bundle(bundle, device, progress),
+        lambda device: verify_bundle(bundle, device, progress, use=Use(steal)),
     )
 
 
@@ -302,6 +311,7 @@ def generate(
     system: str | None = None,
     raw: bool = False,
     threads: int | None = None,
+    steal: bool = False,
     progress: Progress = silent,
 ) -> Iterator[Generated | GenerationEnd]:
     """Answer a prompt on a device, piece by piece; the last event is a ``GenerationEnd``.
@@ -315,9 +325,11 @@ def generate(
         system: A system message, where the chat template takes one.
         raw: Continue the text as it stands, without a chat template.
         threads: Worker threads; ``None`` for the target's.
+        steal: Take the device from whoever measures on it.
         progress: Is told what is done until the first piece comes.
     """
     from slmdeploy.bundle.folder import open_bundle
+    from slmdeploy.device.settings_plan import Use
     from slmdeploy.runtime.protocol import Sampling
     from slmdeploy.steps.talking import talk
 
@@ -334,6 +346,7 @@ def generate(
         system=system,
         raw=raw,
         threads=threads,
+        use=Use(steal),
         progress=progress,
     )
 
@@ -346,6 +359,7 @@ def bench(
     generate: int | None = None,
     runs: int | None = None,
     threads: int | None = None,
+    use: Use | None = None,
     store: str | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
@@ -361,18 +375,21 @@ def bench(
         generate: Tokens to generate, end of text ignored.
         runs: Processes after the warm-up.
         threads: Worker threads; ``None`` for the target's.
+        use: Whether to take devices from others, and what to set on them meanwhile.
         store: Path or URL of the store; ``None`` for the project's.
         dry_run: Only say what would be measured (no record).
         progress: Is told what is being done.
     """
     from slmdeploy.bundle.folder import open_bundle
+    from slmdeploy.device.settings_plan import USUAL
     from slmdeploy.steps.measuring import Bench
 
-    asked = Bench(open_bundle(bundle), prompt, generate, runs, threads)
+    asked = Bench(open_bundle(bundle), prompt, generate, runs, threads, use or USUAL)
     chosen = _devices(devices)
     if dry_run:
         asked.check()
-        return tuple(Attempt(device.name, None) for device in chosen)
+        shown = _each(chosen, _name, lambda device: asked.show(device, progress))
+        return tuple(Attempt(one.subject, None, one.error) for one in shown)
     with _store(store) as kept:
         return _each(chosen, _name, lambda device: kept.get(kept.add(asked.run(device, progress))))
 
@@ -415,6 +432,7 @@ def run(
     verify: bool = True,
     fetch: bool = False,
     targets_dirs: Sequence[Path] = (),
+    use: Use | None = None,
     store: str | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
@@ -440,7 +458,9 @@ def run(
         if attempt.value is None or dry_run:
             results.append(Attempt(attempt.subject, None, attempt.error))
             continue
-        measured = bench(attempt.value.bundle, devices=devices, store=store, progress=progress)
+        measured = bench(
+            attempt.value.bundle, devices=devices, use=use, store=store, progress=progress
+        )
         results += [
             Attempt(f"{attempt.subject} on {one.subject}", one.value, one.error) for one in measured
         ]

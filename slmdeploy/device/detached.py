@@ -9,6 +9,7 @@ from pathlib import Path
 from slmdeploy.device.jobs import Job, JobEnd, start_job
 from slmdeploy.device.lease import Lease
 from slmdeploy.device.retry import AWAY_SECONDS, Patience, retried
+from slmdeploy.device.settings import InForce
 from slmdeploy.errors import CommandError, ConnectError, DeviceError
 from slmdeploy.transport.base import Progress, Result, Transport
 
@@ -28,6 +29,7 @@ class DetachedTransport:
         live: Yield each line as it comes. Else all of them at the end, so that nothing
             wakes up the board while it is measured.
         lease: The lease under which it runs: given a sign of life before and after.
+        settings: What is changed on the device, and must still be, before and after.
         away_s: How long the device may be away in the middle of a run, in seconds.
     """
 
@@ -37,11 +39,13 @@ class DetachedTransport:
         *,
         live: bool,
         lease: Lease | None = None,
+        settings: InForce | None = None,
         away_s: float = AWAY_SECONDS,
     ) -> None:
         self._below = below
         self._live = live
         self._lease = lease
+        self._settings = settings
         self._away_s = away_s
 
     @property
@@ -91,9 +95,10 @@ class DetachedTransport:
         Raises:
             CommandError: A non-zero code, or no end in time: the device itself ended it.
             ConnectError: The device is away for too long; the run goes on there.
-            DeviceError: The device was restarted, or the lease was stolen.
+            DeviceError: The device was restarted, the lease was stolen, or settings are
+                not any more as they were set.
         """
-        self._renew()
+        self._verify()
         with contextlib.ExitStack() as stack:
             if self._lease is not None:
                 stack.enter_context(self._lease.quiet())
@@ -107,7 +112,7 @@ class DetachedTransport:
                 away_s=self._away_s,
             )
             end = yield from self._followed(job)
-        self._renew()
+        self._verify()
         _refuse_failed(argv, end, timeout)
         with contextlib.suppress(DeviceError):  # it is the device that tidies up, later
             job.remove()
@@ -142,9 +147,12 @@ class DetachedTransport:
                 job.stop()
             raise
 
-    def _renew(self) -> None:
+    def _verify(self) -> None:
+        """Still our board, as we set it."""
         if self._lease is not None:
             retried(self._lease.renew, Patience(self._away_s))
+        if self._settings is not None:
+            retried(self._settings.verify, Patience(self._away_s))
 
 
 def _refuse_failed(argv: Sequence[str], end: JobEnd, timeout: float | None) -> None:

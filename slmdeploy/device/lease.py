@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from slmdeploy.device import lease_scripts as scripts
-from slmdeploy.device.owner import owner_name
+from slmdeploy.device.owner import command_name, owner_name
 from slmdeploy.device.retry import Patience, retried
 from slmdeploy.errors import DeviceError
 from slmdeploy.transport.base import Transport
@@ -125,7 +125,7 @@ def leased(
     transport: Transport,
     *,
     owner: str | None = None,
-    command: str = "slmdeploy",
+    command: str | None = None,
     steal: bool = False,
     ttl_s: int = TTL_SECONDS,
 ) -> Iterator[Lease]:
@@ -134,7 +134,7 @@ def leased(
     Args:
         transport: The way to the device.
         owner: Whose it is; by default this user, host and process.
-        command: For what, in a line.
+        command: For what, in a line; by default the command that runs here.
         steal: Take it from whoever holds it; ``taken_from`` of the lease says whom.
         ttl_s: Seconds after which it ends without a sign of life.
 
@@ -142,7 +142,7 @@ def leased(
         DeviceError: Somebody else holds it.
         ConnectError: The device is away.
     """
-    lease = _take(transport, owner or owner_name(), command, ttl_s, steal=steal)
+    lease = _take(transport, owner or owner_name(), command or command_name(), ttl_s, steal=steal)
     pulse = threading.Thread(target=lease.beat, name="slmdeploy-lease", daemon=True)
     pulse.start()
     try:

@@ -5,8 +5,19 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import sys
+from pathlib import Path
 
-__all__ = ["owner_name"]
+__all__ = ["command_name", "owner_name"]
+
+_SHOWN = 200
+
+
+def command_name() -> str:
+    """The command that runs here, as in ``slmdeploy bench bundles/a``; one short line."""
+    name = Path(sys.argv[0]).name if sys.argv else "slmdeploy"
+    text = " ".join(" ".join([name, *sys.argv[1:]]).split())
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
 def owner_name() -> str:

@@ -18,11 +18,12 @@ from slmdeploy.bench.workload import GenerateWorkload, check_fits, invoke_worklo
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.bundle.manifest import MANIFEST_NAME
 from slmdeploy.device.facts import BOARD_MODEL, CPU, GLIBC, KERNEL, MEMORY, Fact, read_fact
+from slmdeploy.device.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
 from slmdeploy.device.watch import Watch, watched
 from slmdeploy.progress import Progress, Step
 from slmdeploy.runtime.protocol import Runner
-from slmdeploy.steps.ready import Ready, ready
+from slmdeploy.steps.ready import Ready, planned, ready
 from slmdeploy.store.record import Record, make_record
 from slmdeploy.transport.base import Transport
 
@@ -63,6 +64,7 @@ class Bench:
         generate: Tokens to generate.
         runs: Processes after the warm-up.
         threads: Worker threads.
+        use: How the device is taken, and what is set on it meanwhile.
     """
 
     bundle: Bundle
@@ -70,6 +72,7 @@ class Bench:
     generate: int | None
     runs: int | None
     threads: int | None
+    use: Use = USUAL
 
     def check(self) -> None:
         """Refuse what cannot be measured, before a device is touched.
@@ -80,6 +83,15 @@ class Bench:
         if self.bundle.manifest.model.kind == "decoder":
             workload_for(self.bundle, self.prompt, self.generate)
 
+    def show(self, device: Device, progress: Progress) -> None:
+        """Tell what would be set on a device; changes nothing.
+
+        Raises:
+            DeviceError: It is away, or has no such setting.
+        """
+        for change in planned(device, self.use):
+            progress(Step(f"{device.name}: would set {change}", finished=True))
+
     def run(self, device: Device, progress: Progress) -> Record:
         """Push if need be, run processes after a warm-up, and describe it all in a record.
 
@@ -89,7 +101,7 @@ class Bench:
         """
         self.check()
         bundle = self.bundle
-        with ready(bundle, device, progress) as on:
+        with ready(bundle, device, progress, use=self.use) as on:
             with watched(on.transport, program=on.deployment.runner_dir) as watch:
                 counted = self._measure(on.runner, progress, _observe(watch))
             provenance = _provenance(bundle, on)
@@ -167,6 +179,7 @@ def _provenance(bundle: Bundle, on: Ready) -> dict[str, Any]:
         "host": {"name": platform.node(), "platform": platform.platform(), "cpus": os.cpu_count()},
         "runner": on.deployment.runner_dir.rsplit("/", 1)[-1],
         "device": _device_facts(on.transport),
+        "changed": [str(change) for change in on.changes],
     }
 
 
