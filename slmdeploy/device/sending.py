@@ -3,27 +3,30 @@
 On the device, below the folder that slmdeploy owns::
 
     blobs/SHA256                   every file, named by its content
+    blobs/SHA256.stamp             inode, bytes and time it had when it was verified
+    blobs/SHA256.chunks            of a large one: sha256, offset and bytes of its chunks
     bundles/NAME/DIGEST12/         artifact, manifest, licence: hard links to blobs
+    bundles/NAME/current           its versions, the current one first
     runtimes/NAME/DIGEST12/        a runner and its libraries: hard links to blobs
     incoming/TAG/                  what is being sent
 
-A blob gets its name after the device's own sha256 of it was right; a folder gets its
-name when all of it is there. A cut leaves the old folder, or the new one.
+A blob gets its name after the device's own sha256 of it was right and it is on the disk;
+a folder gets its name when all of it is there. A cut leaves the old folder, or the new
+one, and the next push goes on where the last one stopped.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
 
 from slmdeploy.device import push_scripts as scripts
-from slmdeploy.device.facts import parse_df
 from slmdeploy.device.push_plan import Folder, Item
+from slmdeploy.device.sending_blobs import Sending
+from slmdeploy.device.sending_survey import There, distinct, own_tag, rows_of, script, survey
 from slmdeploy.errors import ConnectError, DeviceError, TransferError
 from slmdeploy.transport.base import Progress, Transport
 
@@ -46,9 +49,12 @@ class Sent:
     Attributes:
         device: Name of the device.
         places: Absolute path of each folder, in the order in which they were given.
-        sent_bytes: Content that the device lacked.
-        skipped_bytes: Content that it had.
+        sent_bytes: Content that went over the link.
+        skipped_bytes: Content that did not have to: whole files, chunks of other files
+            and what an interrupted push had sent.
+        copied_bytes: Of these, what was copied from other files of the device.
         files: Every file of every folder.
+        remarks: What the user should know, as of a damaged file that was sent anew.
         dry_run: Nothing was sent or changed.
     """
 
@@ -57,6 +63,8 @@ class Sent:
     sent_bytes: int
     skipped_bytes: int
     files: tuple[SentFile, ...]
+    copied_bytes: int = 0
+    remarks: tuple[str, ...] = ()
     dry_run: bool = False
 
 
@@ -66,6 +74,7 @@ def send(
     *,
     progress: Progress | None = None,
     dry_run: bool = False,
+    verify: bool = False,
 ) -> Sent:
     """Bring folders to a device; what it has already is not sent again.
 
@@ -74,176 +83,101 @@ def send(
         transport: The way to the device.
         progress: Called with bytes sent and bytes to send.
         dry_run: Only look what would be sent.
+        verify: Hash all that is there, even what has not changed since it was verified.
 
     Raises:
+        BundleError: A file of this computer is damaged or gone.
         TransferError: No room on the device, or a file did not arrive whole.
         ConnectError: The device went away.
     """
-    there = _survey(transport, folders, write=not dry_run)
-    missing = _missing(folders, there)
-    if not dry_run:
-        _refuse_full_disk(transport, missing, there.free_bytes)
-        _send(transport, missing, progress)
-        _link(transport, [f for f in folders if _unfinished(f, there, missing)])
-    return _sent(transport, folders, missing, dry_run=dry_run)
+    tag = uuid.uuid4().hex[:12]
+    with own_tag(tag):
+        there = survey(transport, folders, write=not dry_run, verify=verify)
+        missing = {s: item for s, item in distinct(folders).items() if s not in there.blobs}
+        sending = Sending(transport, tag, missing, there)
+        if not dry_run:
+            with _cleaned_up(transport, tag):
+                sending.run(progress)
+                _finish(transport, tag, folders, there, sending)
+    return _sent(transport, folders, sending, dry_run=dry_run)
 
 
-@dataclass(frozen=True)
-class _Survey:
-    """What is on the device: whole blobs, paths without their file, free bytes."""
+@contextlib.contextmanager
+def _cleaned_up(transport: Transport, tag: str) -> Iterator[None]:
+    """Remove what was sent if it cannot be used; keep it where the next push goes on.
 
-    blobs: frozenset[str]
-    absent: frozenset[str]
-    free_bytes: int | None
+    A lost connection and Ctrl-C are such: what arrived is good.
+    """
+    try:
+        yield
+    except (ConnectError, KeyboardInterrupt):
+        raise
+    except BaseException:
+        with contextlib.suppress(DeviceError):
+            transport.run(["rm", "-rf", f"{transport.home()}/incoming/{tag}"], timeout=30.0)
+        raise
 
 
-def _survey(transport: Transport, folders: Sequence[Folder], *, write: bool) -> _Survey:
-    items = _distinct(folders)
-    rows = [f"blob\t{sha}" for sha in items]
-    rows += [f"file\t{item.sha256}\t{f.place}/{item.path}" for f in folders for item in f.items]
-    argv = _script(scripts.SURVEY, transport.home(), "write" if write else "look")
-    result = transport.run(argv, stdin=_rows(rows))
+def _finish(
+    transport: Transport, tag: str, folders: Sequence[Folder], there: There, sending: Sending
+) -> None:
+    """Give blobs and folders their names; nothing is asked for where all is as it was."""
+    rows = []
+    for sha, chunks in sending.indexes().items():
+        rows.append(f"blob\t{sha}")
+        rows += [f"chunk\t{c.sha256}\t{c.offset}\t{c.bytes}" for c in chunks]
+    for folder in folders:
+        if _unfinished(folder, there, sending.missing):
+            rows.append(f"folder\t{folder.place}")
+            rows += [f"file\t{item.sha256}\t{item.path}" for item in folder.items]
+    rows += _current_rows(folders, there)
+    if not rows:
+        return
+    result = transport.run(script(scripts.FINISH, transport, tag), stdin=rows_of(rows))
     if result.code != 0:
         raise TransferError(
-            f"{transport.home()} on {transport.name} cannot be written to: "
+            f"What was sent could not be put in its place on {transport.name}: "
             f"{result.stderr.strip() or 'no reason given'}.",
-            hint="Look at the permissions of the home folder, and whether its disk is read-only.",
+            hint="Look whether its disk is full or read-only, then push again.",
         )
-    lines = result.stdout.splitlines()
-    return _Survey(
-        blobs=frozenset(_whole_blobs(lines, items)),
-        absent=frozenset(line[7:] for line in lines if line.startswith("absent ")),
-        free_bytes=_free_bytes(lines),
-    )
 
 
-def _whole_blobs(lines: Iterable[str], items: dict[str, Item]) -> Iterator[str]:
-    for line in lines:
-        if not line.startswith("blob "):
-            continue
-        _, sha, size, digest = line.split()
-        # Without a tool to hash with, the size must do: the blob was checked when it came.
-        if int(size) == items[sha].bytes and digest in {sha, scripts.UNKNOWN}:
-            yield sha
+def _current_rows(folders: Sequence[Folder], there: There) -> list[str]:
+    runtime = next((f.place for f in folders if f.place.startswith("runtimes/")), "-")
+    when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    rows = []
+    for folder in folders:
+        name = folder.place.rpartition("/")[2]
+        known = there.current.get(folder.parent, "").split(" ")
+        as_it_was = known[0] == name and known[-1] == runtime
+        if folder.place.startswith("bundles/") and not as_it_was:
+            rows.append(f"current\t{folder.parent}\t{name}\t{when}\t{runtime}")
+    return rows
 
 
-def _free_bytes(lines: Iterable[str]) -> int | None:
-    try:
-        return parse_df("\n".join(line[3:] for line in lines if line.startswith("df ")))
-    except ValueError:
-        return None  # unknown: the transfer itself will tell
-
-
-def _missing(folders: Sequence[Folder], there: _Survey) -> dict[str, Item]:
-    return {sha: item for sha, item in _distinct(folders).items() if sha not in there.blobs}
-
-
-def _unfinished(folder: Folder, there: _Survey, sent: dict[str, Item]) -> bool:
+def _unfinished(folder: Folder, there: There, sent: dict[str, Item]) -> bool:
     return any(
         item.sha256 in sent or f"{folder.place}/{item.path}" in there.absent
         for item in folder.items
     )
 
 
-def _refuse_full_disk(
-    transport: Transport, missing: dict[str, Item], free_bytes: int | None
-) -> None:
-    needed = sum(item.bytes for item in missing.values())
-    if free_bytes is not None and needed > free_bytes:
-        raise TransferError(
-            f"{transport.name} has {free_bytes} bytes free at {transport.home()}, and "
-            f"{needed} bytes would be sent.",
-            hint=f"Remove what is not needed there, at least {needed - free_bytes} bytes.",
-        )
-
-
-def _send(transport: Transport, missing: dict[str, Item], progress: Progress | None) -> None:
-    """Send blobs, have the device hash them, then give them their names."""
-    if not missing:
-        return
-    incoming = f"{transport.home()}/incoming/{uuid.uuid4().hex[:12]}"
-    total = sum(item.bytes for item in missing.values())
-    done = 0
-    try:
-        for sha, item in missing.items():
-            report = _shifted(progress, done, total)
-            transport.put(item.source, f"{incoming}/{sha}", mode=item.mode, progress=report)
-            done += item.bytes
-        _verify(transport, incoming, missing)
-        argv = _script(scripts.STORE, transport.home(), incoming)
-        transport.check(argv, stdin=_rows(missing))
-    except ConnectError:
-        raise  # nothing can be cleaned now; a push of another day does it
-    except BaseException:
-        with contextlib.suppress(DeviceError):
-            transport.run(["rm", "-rf", incoming], timeout=10.0)
-        raise
-
-
-def _verify(transport: Transport, incoming: str, missing: dict[str, Item]) -> None:
-    result = transport.check(_script(scripts.VERIFY, incoming), stdin=_rows(missing))
-    digests = dict(line.split() for line in result.stdout.splitlines())
-    for sha, item in missing.items():
-        digest = digests.get(sha, scripts.UNKNOWN)
-        if digest == scripts.UNKNOWN:
-            digest = _read_back(transport, f"{incoming}/{sha}")
-        if digest != sha:
-            raise TransferError(
-                f"{item.path} arrived on {transport.name} with sha256 {digest}, not {sha}.",
-                hint="Push again. If it happens again, suspect the board's disk or memory.",
-            )
-
-
-def _read_back(transport: Transport, path: str) -> str:
-    """Hash a file of a device that cannot do it itself."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy"
-        transport.get(path, copy)
-        with copy.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _link(transport: Transport, folders: Sequence[Folder]) -> None:
-    rows = []
-    for folder in folders:
-        rows.append(f"folder\t{folder.place}")
-        rows += [f"file\t{item.sha256}\t{item.path}" for item in folder.items]
-    if rows:
-        argv = _script(scripts.LINK, transport.home(), uuid.uuid4().hex[:12])
-        transport.check(argv, stdin=_rows(rows))
-
-
 def _sent(
-    transport: Transport, folders: Sequence[Folder], missing: dict[str, Item], *, dry_run: bool
+    transport: Transport, folders: Sequence[Folder], sending: Sending, *, dry_run: bool
 ) -> Sent:
     home = transport.home()
+    content = sum(item.bytes for item in distinct(folders).values())
     return Sent(
         device=transport.name,
         places=tuple(f"{home}/{folder.place}" for folder in folders),
-        sent_bytes=sum(item.bytes for item in missing.values()),
-        skipped_bytes=sum(i.bytes for sha, i in _distinct(folders).items() if sha not in missing),
+        sent_bytes=sending.sent_bytes,
+        skipped_bytes=content - sending.sent_bytes,
+        copied_bytes=sending.copied_bytes,
         files=tuple(
-            SentFile(f"{home}/{f.place}/{i.path}", i.bytes, i.sha256 in missing)
+            SentFile(f"{home}/{f.place}/{i.path}", i.bytes, i.sha256 in sending.missing)
             for f in folders
             for i in f.items
         ),
+        remarks=tuple(sending.remarks),
         dry_run=dry_run,
     )
-
-
-def _distinct(folders: Sequence[Folder]) -> dict[str, Item]:
-    return {item.sha256: item for folder in folders for item in folder.items}
-
-
-def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda done, _: progress(before + done, total)
-
-
-def _script(text: str, *arguments: str) -> list[str]:
-    return ["sh", "-c", text, "slmdeploy", *arguments]
-
-
-def _rows(rows: Iterable[str]) -> bytes:
-    return "".join(f"{row}\n" for row in rows).encode()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from slmdeploy.errors import TransferError
-from slmdeploy.transport.base import Progress
+from slmdeploy.transport.base import Block, Progress, Result
 from slmdeploy.transport.endpoint import Endpoint
 from slmdeploy.transport.files import part_name, placed
-from slmdeploy.transport.process import CommandTransport
+from slmdeploy.transport.process import CommandTransport, Deadline, collected
 from slmdeploy.transport.sftp import Sftp
 from slmdeploy.transport.ssh_config import SshTarget, resolve
 from slmdeploy.transport.ssh_errors import mapped_errors
+from slmdeploy.transport.ssh_pour import PouredProcess
 from slmdeploy.transport.ssh_process import SshProcess
 from slmdeploy.transport.ssh_session import USUAL_SECONDS, Session, open_session
 
@@ -124,6 +125,23 @@ class SshTransport(CommandTransport):
                 with contextlib.suppress(Exception):  # the first error is the one to tell
                     sftp.remove(part)
                 raise
+
+    def pour(self, argv: Sequence[str], blocks: Iterable[Block]) -> Result:
+        """Run a command whose standard input is made while it runs.
+
+        An error that ``blocks`` raises ends the command and passes through. If the
+        command ends before it has read all, the rest is not sent.
+
+        Raises:
+            TransferError: The device took nothing for a long time.
+            ConnectError: The device went away.
+        """
+        process = PouredProcess(self.connect(), self._where, argv, None, None)
+        try:
+            process.pump(blocks)
+            return collected(process, Deadline(None))
+        finally:
+            process.stop()
 
     def get(self, source: str, destination: Path) -> None:
         """Copy a file from the device beside its place, then rename it.

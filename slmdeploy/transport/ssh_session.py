@@ -14,6 +14,7 @@ from paramiko.common import MSG_CHANNEL_REQUEST
 
 from slmdeploy.errors import ConnectError
 from slmdeploy.transport.ssh_auth import authenticate
+from slmdeploy.transport.ssh_ciphers import fastest_first
 from slmdeploy.transport.ssh_config import SshTarget
 from slmdeploy.transport.ssh_errors import mapped_errors
 from slmdeploy.transport.ssh_hostkeys import algorithms_first, check_host_key, known_keys
@@ -117,6 +118,7 @@ def greeted_session(
             session.banner_timeout = session.auth_timeout = session.handshake_timeout = seconds
             options = session.get_security_options()
             options.key_types = order(options.key_types)
+            options.ciphers = fastest_first(options.ciphers)
             _greet(session, target, link, seconds)
             yield session
         except BaseException:
