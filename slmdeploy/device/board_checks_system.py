@@ -54,7 +54,7 @@ def system_checks(
     yield judge_architecture(facts.system, facts.userland_bits, asked.requirements, wanted)
     yield judge_cpu(facts.cpu, asked)
     machine = facts.system.value.machine if facts.system.value else ""
-    yield judge_features(facts.cpu, machine, asked.requirements)
+    yield judge_features(facts.cpu, machine, asked.requirements, asked.schemes)
     yield judge_glibc(facts.glibc, needs)
     if "GLIBCXX" in needs.symbols or "CXXABI" in needs.symbols:
         yield judge_libstdcxx(device, facts.libstdcxx, needs)
@@ -104,8 +104,20 @@ def judge_cpu(cpu: Reading[Cpu], asked: Asked) -> Check:
     return Check("processor", "ok", value)
 
 
-def judge_features(cpu: Reading[Cpu], machine: str, known: Requirements) -> Check:
-    """What the processor can do, against what the runtime's kernels need and want."""
+def judge_features(
+    cpu: Reading[Cpu],
+    machine: str,
+    known: Requirements,
+    schemes: frozenset[str] | None = None,
+) -> Check:
+    """What the processor can do, against what the runtime's kernels need and want.
+
+    Args:
+        cpu: The processor.
+        machine: Its architecture.
+        known: What the runtime asks for.
+        schemes: Of the recipe; ``None`` if it is not known.
+    """
     if cpu.value is None:
         return unknown("cpu features", cpu.reason)
     features = known.features.get(machine, ())
@@ -114,7 +126,8 @@ def judge_features(cpu: Reading[Cpu], machine: str, known: Requirements) -> Chec
     lacks = [feature for feature in features if feature.name not in cpu.value.features]
     has = [feature.name for feature in features if feature not in lacks]
     value = ", ".join([*has, *(f"no {feature.name}" for feature in lacks)])
-    worst = next((f for kind in ("needs", "wants") for f in lacks if f.kind == kind), None)
+    matter = [feature for feature in lacks if feature.matters_to(schemes)]
+    worst = next((f for kind in ("needs", "wants") for f in matter if f.kind == kind), None)
     if worst is None:
         return Check("cpu features", "ok", value)
     status: Status = "fail" if worst.kind == "needs" else "warn"

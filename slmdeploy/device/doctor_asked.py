@@ -10,6 +10,7 @@ from typing import Final
 
 from slmdeploy.bundle.folder import open_bundle
 from slmdeploy.bundle.manifest import Manifest
+from slmdeploy.compress.recipe import Recipe
 from slmdeploy.errors import SlmdeployError, UnknownNameError
 from slmdeploy.runtime.build import Kernels, built_files
 from slmdeploy.runtime.elf import Elf, Version, merge_needs, read_elf
@@ -46,6 +47,7 @@ class Asked:
         threads: Worker threads that the target asks for.
         files: Size of each of the bundle's files that goes to the board, by sha256.
         bundle: Folder of the bundle, as it was named.
+        schemes: Of the recipe's linear layers; ``None`` if it is not known.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Asked:
     threads: int | None = None
     files: Mapping[str, int] = field(default_factory=dict)
     bundle: str | None = None
+    schemes: frozenset[str] | None = None
 
     @property
     def runtime(self) -> str:
@@ -170,6 +173,7 @@ def _of_target(profile: TargetProfile) -> Asked:
         arch=profile.arch,
         ram_bytes=profile.limits.ram_bytes,
         threads=profile.threads,
+        schemes=_schemes(profile.recipe),
     )
 
 
@@ -187,7 +191,12 @@ def _of_bundle(manifest: Manifest, bundle: Path | None, profile: TargetProfile |
         threads=manifest.threads,
         files={artifact.sha256: sent.get(artifact.sha256, artifact.bytes)},
         bundle=str(bundle),
+        schemes=_schemes(manifest.recipe),
     )
+
+
+def _schemes(recipe: Recipe) -> frozenset[str]:
+    return frozenset({recipe.body.scheme, recipe.head_spec.scheme})
 
 
 def _files_here(asked: Asked, machine: str) -> list[Path]:

@@ -3,8 +3,8 @@
 ``needs``: without it the runtime does not start, or dies with an illegal instruction.
 ``wants``: without it the result is right, and slower than what its figures are usually
 held against. ``uses``: a bonus that most boards lack; its lack is said and not held
-against them. Instructions were counted in the
-libraries themselves, with ``objdump -d``, on the versions named here.
+against them. Instructions were counted in the libraries themselves, with ``objdump -d``,
+on the versions named here.
 """
 
 from __future__ import annotations
@@ -32,11 +32,17 @@ class Feature:
         name: In the kernel's words, as in ``/proc/cpuinfo``.
         kind: Whether the runtime needs it, wants it, or uses it where it is there.
         why: What it is used for; the end of "without it, ...".
+        schemes: Of the recipes that it matters to (``compress/recipe.py``); empty for all.
     """
 
     name: str
     kind: Literal["needs", "wants", "uses"]
     why: str
+    schemes: tuple[str, ...] = ()
+
+    def matters_to(self, schemes: frozenset[str] | None) -> bool:
+        """Whether it matters to a recipe's schemes; ``None`` for a recipe that is not known."""
+        return not self.schemes or schemes is None or bool(schemes & set(self.schemes))
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,12 @@ class Requirements:
 # Cortex-A72 (Raspberry Pi 4) needs no LSE here; google-ai-edge/LiteRT-LM#1847 is about
 # another program. Both were run with QEMU's cortex-a72.
 _ASIMD = Feature("asimd", "needs", "no kernel runs: all are made for Armv8-A with NEON")
-_DOT = Feature("asimddp", "wants", "8-bit kernels do without dot products (sdot) and are slower")
-_I8MM = Feature("i8mm", "uses", "the 8-bit matrix kernels (smmla) stay unused")
+# Only where activations are quantized too do both factors have 8 bits.
+_EIGHT = ("8da4w", "8da8w")
+_DOT = Feature(
+    "asimddp", "wants", "8-bit kernels do without dot products (sdot) and are slower", _EIGHT
+)
+_I8MM = Feature("i8mm", "uses", "the 8-bit matrix kernels (smmla) stay unused", _EIGHT)
 _HALF = Feature("asimdhp", "uses", "float16 is widened and computed as float32")
 _ARM: Final = (_ASIMD, _DOT, _I8MM, _HALF)
 

@@ -94,6 +94,14 @@ def test_a_feature_that_most_boards_lack_is_only_said():
     assert (check.status, check.value) == ("ok", "asimd, asimddp, asimdhp, no i8mm")
 
 
+@pytest.mark.parametrize(
+    ("schemes", "status"), [({"8da4w", "w8"}, "warn"), ({"none"}, "ok"), ({"w4"}, "ok")]
+)
+def test_dot_products_matter_only_where_activations_have_8_bits(schemes, status):
+    cpu = Reading(Cpu(4, None, PI4_FEATURES))
+    assert judge_features(cpu, "aarch64", EXECUTORCH, frozenset(schemes)).status == status
+
+
 def test_a_raspberry_pi_4_is_told_what_it_misses():
     check = judge_features(Reading(Cpu(4, None, PI4_FEATURES)), "aarch64", EXECUTORCH)
     assert "no asimddp" in check.value
