@@ -450,7 +450,8 @@ class Agent:
             left = end_ns - now_ns()
             if left <= 0 or (for_commands and not pairs):
                 return
-            ready = [key.data for key, _ in self._selector.select(left / 1e9)]
+            # Python goes on waiting after a signal: not for long.
+            ready = [key.data for key, _ in self._selector.select(min(0.5, left / 1e9))]
             for source, command in pairs:
                 if (command in ready and command.take()) or command.late():
                     self._finish(source, command)
