@@ -124,7 +124,7 @@ def judge_host_key(device: Device) -> Check:
     if device.transport != "ssh":
         return Check("host key", "ok", f"not needed by the transport {device.transport}")
     if device.host_key is None:
-        fix = f"Pin it: slmdeploy devices trust {device.name}"
+        fix = f"slmdeploy devices trust {device.name}"
         return Check("host key", "warn", "known to ~/.ssh/known_hosts, not pinned", fix)
     shown = fingerprint_of(device.host_key) or "a key that cannot be read"
     return Check("host key", "ok", f"pinned {device.host_key.split()[0]} {shown}")
@@ -192,14 +192,14 @@ def judge_board(
         return Check("board", "warn", f"{named}, but the inventory says {device.board}", fix)
     if target_board not in {None, found}:
         value = f"{named}, but the target is made for {target_board}"
-        return Check("board", "warn", value, "Choose another target: slmdeploy targets list")
+        return Check("board", "warn", value, "slmdeploy targets list")
     return Check("board", "ok", named)
 
 
 def _gate(device: Device, error: SlmdeployError) -> tuple[Check, Check, Check]:
     reached = Check("reachable", "ok", _address(device))
     if isinstance(error, HostKeyError):
-        key = Check("host key", "fail", error.message, _key_fix(device, error))
+        key = _wrong_key(device, error)
         return reached, key, unknown("login", "not tried: the host key is not the one we know")
     if isinstance(error, AuthError):
         # The host key is checked before anything is said of who we are.
@@ -212,10 +212,11 @@ def _gate(device: Device, error: SlmdeployError) -> tuple[Check, Check, Check]:
     return away, unknown("host key", "no answer"), unknown("login", "no answer")
 
 
-def _key_fix(device: Device, error: HostKeyError) -> str | None:
+def _wrong_key(device: Device, error: HostKeyError) -> Check:
     if device.host_key is None or "changed" not in error.message:
-        return error.hint
-    return f"Only if it was set up anew: slmdeploy devices trust {device.name} --replace"
+        return Check("host key", "fail", error.message, error.hint)
+    value = f"{error.message} Replace it only if you know that the board was set up anew."
+    return Check("host key", "fail", value, f"slmdeploy devices trust {device.name} --replace")
 
 
 def _address(device: Device) -> str:
@@ -241,4 +242,4 @@ def _sudo(sudo: Reading[bool]) -> Check:
 def _choose(device: Device, target_board: str | None) -> str | None:
     if target_board is None or target_board == device.board:
         return None
-    return f"The target is made for {target_board}; see: slmdeploy targets list"
+    return "slmdeploy targets list"

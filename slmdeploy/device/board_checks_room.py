@@ -54,7 +54,7 @@ def judge_home(device: Device, home: Reading[Home], mount: Reading[Mount]) -> Ch
     if mount.value is not None and {"ro", "noexec"} & set(mount.value.options):
         return _closed(device, home.value, mount.value)
     if not home.value.writable:
-        fix = on_board(device, f"sudo chown $(id -u) {home.value.near}")
+        fix = on_board(device, f"sudo install -d -o $(id -un) {home.value.path}")
         value = f"{home.value.path}: we may not write in {home.value.near}"
         return Check("home folder", "fail", value, fix)
     if mount.value and mount.value.kind in _NO_LINKS:
@@ -110,9 +110,9 @@ def judge_free_memory(device: Device, memory: Reading[Memory], peak_bytes: int |
     value = f"{format_bytes(free)} available, predicted peak {format_bytes(peak_bytes)}"
     fix = on_board(device, "ps -eo rss,comm --sort=-rss | head")
     if peak_bytes > free:
-        return Check("free memory", "fail", value, f"End what uses it; see: {fix}")
+        return Check("free memory", "fail", value, fix)
     if peak_bytes > TIGHT_SHARE * free:
-        return Check("free memory", "warn", f"tight: {value}", f"See what uses it: {fix}")
+        return Check("free memory", "warn", f"tight: {value}", fix)
     return Check("free memory", "ok", value)
 
 
@@ -126,8 +126,9 @@ def judge_total_memory(memory: Reading[Memory], asked: Asked) -> Check:
         return Check("memory", "ok", value)
     value = f"{value}, the target counts on {format_bytes(asked.ram_bytes)}"
     if total < USABLE_SHARE * asked.ram_bytes:
-        fix = "Extend the target and set limits.ram_bytes: slmdeploy targets new --help"
-        return Check("memory", "warn", value, fix)
+        gib = max(1, round(total / 2**30))
+        fix = f"slmdeploy targets new {asked.target}-{gib}gib --extends {asked.target}"
+        return Check("memory", "warn", value, fix if asked.target else None)
     return Check("memory", "ok", value)
 
 

@@ -137,8 +137,8 @@ def judge_throttled(
     if held:
         return Check("throttling", "fail", f"now: {', '.join(held)}", "Cool it, or wait.")
     if was:
-        fix = f"A restart forgets it: {on_board(device, 'sudo reboot')}"
-        return Check("throttling", "warn", f"not now; since the start: {', '.join(was)}", fix)
+        value = f"not now; since the start: {', '.join(was)} (a restart forgets it)"
+        return Check("throttling", "warn", value, on_board(device, "sudo reboot"))
     return Check("throttling", "ok", _when("not now", "not since the start", since))
 
 
@@ -178,7 +178,7 @@ def judge_busy(device: Device, busy: Reading[tuple[Process, ...]]) -> Check:
     value = ", ".join(f"{p.name} ({p.pid}) {p.share:.0%} of a core" for p in loud[:3])
     rest = f", and {len(loud) - 3} more" if len(loud) > 3 else ""
     fix = on_board(device, "top -b -n 1 | head -n 15")
-    return Check("other processes", "warn", value + rest, f"End them, or wait; see: {fix}")
+    return Check("other processes", "warn", value + rest, fix)
 
 
 def judge_lease(device: Device, holder: Holder | None, bundle: str | None) -> Check:
@@ -186,7 +186,7 @@ def judge_lease(device: Device, holder: Holder | None, bundle: str | None) -> Ch
     if holder is None:
         return Check("lease", "ok", "free")
     steal = f"slmdeploy bench {bundle or 'BUNDLE'} --device {device.name} --steal"
-    return Check("lease", "warn", f"held by {holder}", f"Wait, or take it from them: {steal}")
+    return Check("lease", "warn", f"held by {holder}", steal)
 
 
 def _of(sensors: Iterable[Measured], quantity: str) -> tuple[Measured, ...]:

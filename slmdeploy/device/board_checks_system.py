@@ -81,7 +81,7 @@ def judge_architecture(
         return Check("architecture", "fail", machine, f"{known.runtime} is there for {made} alone.")
     if wanted is not None and wanted != machine:
         value = f"{machine}, but it was made for {wanted}"
-        return Check("architecture", "fail", value, "Choose another target: slmdeploy targets list")
+        return Check("architecture", "fail", value, "slmdeploy targets list")
     if _LOADERS[machine] not in system.value.loaders:
         width = f"{bits.value}-bit" if bits.value else "32-bit or musl"
         value = f"{machine} kernel with a {width} system: {_LOADERS[machine]} is not there"
@@ -147,7 +147,8 @@ def judge_glibc(glibc: Reading[tuple[int, int]], needs: Needs) -> Check:
         return Check("glibc", "ok", value)
     value = f"{_text(glibc.value)}, but {_text(wanted)} is needed"
     if needs.relinks and glibc.value >= needs.least_glibc:
-        fix = "Link the runner for it: pip install 'slmdeploy[cross]'"
+        value = f"{value}, and nothing is installed that links the runner for less"
+        fix = "pip install 'slmdeploy[cross]'"
     else:
         fix = needs.advice
     return Check("glibc", "fail", value, fix)
@@ -201,9 +202,9 @@ def judge_pages(device: Device, page_bytes: Reading[int], align: int) -> Check:
     page = page_bytes.value
     value = f"{page // 1024} KiB, libraries are aligned to {align // 1024} KiB"
     if align % page:
-        command = "echo kernel=kernel8.img | sudo tee -a /boot/firmware/config.txt"
-        fix = f"On a Raspberry Pi 5, then reboot: {on_board(device, command)}"
-        return Check("page size", "fail", value, fix)
+        # Raspberry Pi OS has a second kernel, with pages of 4 KiB.
+        chosen = "echo kernel=kernel8.img | sudo tee -a /boot/firmware/config.txt"
+        return Check("page size", "fail", value, on_board(device, f"{chosen} && sudo reboot"))
     return Check("page size", "ok", value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -11,11 +12,12 @@ from typing import Final
 from slmdeploy.bundle.folder import open_bundle
 from slmdeploy.bundle.manifest import Manifest
 from slmdeploy.compress.recipe import Recipe
-from slmdeploy.errors import SlmdeployError, UnknownNameError
+from slmdeploy.errors import OfflineError, SlmdeployError, UnknownNameError
 from slmdeploy.runtime.build import Kernels, built_files
 from slmdeploy.runtime.elf import Elf, Version, merge_needs, read_elf
 from slmdeploy.runtime.requirements import REQUIREMENTS, Requirements
 from slmdeploy.runtime.wheel import LIBRARIES, find_wheel
+from slmdeploy.runtime.wheel_packages import find_package, package_files, runtime_wheel
 from slmdeploy.target.load import load_target
 from slmdeploy.target.profile import TargetProfile
 
@@ -24,11 +26,12 @@ __all__ = ["USUAL_RUNTIME", "Asked", "Needs", "asked_of", "needs_of"]
 USUAL_RUNTIME: Final = "executorch"
 """What a board is held against where neither a target nor a bundle is named."""
 
-# What goes beside the artifact to a board that has no runtime yet: measured, in bytes.
+# What goes beside the artifact to an aarch64 board that has no runtime yet, in bytes, as
+# measured; of those in Python 39 MB are numpy, which is brought where the board's does not fit.
 _RUNTIME_BYTES: Final = {
     "executorch": 12_300_000,
-    "litert": 110_000_000,
-    "tflite-runtime": 75_000_000,
+    "litert": 57_000_000,
+    "tflite-runtime": 46_000_000,
 }
 
 
@@ -48,6 +51,7 @@ class Asked:
         files: Size of each of the bundle's files that goes to the board, by sha256.
         bundle: Folder of the bundle, as it was named.
         schemes: Of the recipe's linear layers; ``None`` if it is not known.
+        target: Name of the target.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Asked:
     files: Mapping[str, int] = field(default_factory=dict)
     bundle: str | None = None
     schemes: frozenset[str] | None = None
+    target: str | None = None
 
     @property
     def runtime(self) -> str:
@@ -174,6 +179,7 @@ def _of_target(profile: TargetProfile) -> Asked:
         ram_bytes=profile.limits.ram_bytes,
         threads=profile.threads,
         schemes=_schemes(profile.recipe),
+        target=profile.name,
     )
 
 
@@ -192,6 +198,7 @@ def _of_bundle(manifest: Manifest, bundle: Path | None, profile: TargetProfile |
         files={artifact.sha256: sent.get(artifact.sha256, artifact.bytes)},
         bundle=str(bundle),
         schemes=_schemes(manifest.recipe),
+        target=profile.name if profile else None,
     )
 
 
@@ -200,10 +207,10 @@ def _schemes(recipe: Recipe) -> frozenset[str]:
 
 
 def _files_here(asked: Asked, machine: str) -> list[Path]:
-    if asked.runtime != USUAL_RUNTIME:
-        return []
-    kernels: Kernels = "llm" if asked.kernels == "llm" else "portable"
     try:
+        if asked.requirements.wheel is not None:
+            return _package_here(asked.runtime, asked.requirements.wheel.pythons(machine), machine)
+        kernels: Kernels = "llm" if asked.kernels == "llm" else "portable"
         built = built_files(machine, kernels=kernels)
         if built is not None:
             return list(built.files.values())
@@ -211,6 +218,15 @@ def _files_here(asked: Asked, machine: str) -> list[Path]:
     except SlmdeployError:
         return []
     return [wheel.lib / name for name in LIBRARIES]
+
+
+def _package_here(runtime: str, pythons: Sequence[str], machine: str) -> list[Path]:
+    """Files of the wheel for any Python: all need the same of the board's libraries."""
+    for python in pythons:
+        with contextlib.suppress(OfflineError):
+            folder = find_package(runtime_wheel(runtime, python, machine), runtime)
+            return [path for path in package_files(folder).values() if path.suffix == ".so"]
+    return []
 
 
 def _read(path: Path) -> Elf | None:

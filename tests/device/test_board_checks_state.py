@@ -103,7 +103,7 @@ def test_throttled_now_and_since_the_start(now, since, status):
 
 def test_a_past_throttling_is_forgotten_by_a_restart():
     check = judge_throttled(BOARD, (), flags("throttle_since_boot", throttled=1))
-    assert check.fix == "A restart forgets it: ssh lab@10.0.0.5 sudo reboot"
+    assert check.fix == "ssh lab@10.0.0.5 sudo reboot"
 
 
 def test_under_voltage_is_the_supplys_fault_and_no_throttling():
@@ -171,5 +171,5 @@ def test_a_board_that_somebody_measures_on_names_them_and_how_to_take_it():
     check = judge_lease(BOARD, holder, None)
     assert check.status == "warn"
     assert check.value.startswith("held by eve@lab (process 7)")
-    assert check.fix.endswith("slmdeploy bench BUNDLE --device pi5-a --steal")
+    assert check.fix == "slmdeploy bench BUNDLE --device pi5-a --steal"
     assert judge_lease(BOARD, None, None).status == "ok"

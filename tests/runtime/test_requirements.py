@@ -8,6 +8,7 @@ from slmdeploy.errors import OfflineError
 from slmdeploy.runtime.elf import merge_needs, read_elf
 from slmdeploy.runtime.requirements import REQUIREMENTS
 from slmdeploy.runtime.wheel import LIBRARIES, find_wheel
+from slmdeploy.runtime.wheel_packages import find_package, package_files, runtime_wheel
 
 
 def test_the_table_of_executorch_says_what_its_libraries_say():
@@ -41,3 +42,17 @@ def test_a_runtime_in_python_has_pinned_wheels_and_something_else_to_use(runtime
     assert wheel is not None
     assert "3.11" in wheel.pythons("aarch64")
     assert REQUIREMENTS[runtime].instead in REQUIREMENTS
+
+
+@pytest.mark.parametrize("runtime", [r for r in REQUIREMENTS if REQUIREMENTS[r].wheel])
+def test_the_table_of_a_wheel_says_what_its_libraries_say(runtime: str):
+    known = REQUIREMENTS[runtime]
+    try:
+        folder = find_package(runtime_wheel(runtime, "3.11", "aarch64"), runtime)
+    except OfflineError as error:
+        pytest.skip(str(error))
+    files = [read_elf(path) for path in package_files(folder).values() if path.suffix == ".so"]
+    found = merge_needs(files)
+    assert {family: found[family] for family in known.symbols} == known.symbols
+    assert ("GLIBCXX" in known.symbols) == ("GLIBCXX" in found)
+    assert min(file.align or 0 for file in files) == known.align
