@@ -150,7 +150,7 @@ def _host_key(value: Any, where: str) -> str:
     if len(words) < 2 or words[0].startswith("SHA256:"):
         raise ProfileError(
             f"{where} must be a key type and a key, as in 'ssh-ed25519 AAAA...', not {value!r}.",
-            hint="Run: ssh-keyscan HOST, and compare its fingerprint with the board's own.",
+            hint="Leave it out, and run: slmdeploy devices trust NAME",
         )
     return f"{words[0]} {words[1]}"
 
