@@ -15,11 +15,11 @@ from slmdeploy.transport.base import Transport
 __all__ = ["Removal", "plan_removal", "remove_runtime"]
 
 _BUNDLES = r"""
-# $1: our folder. Says: "MANIFEST-PATH MANIFEST" of each bundle, in one line.
+# $1: our folder. Says of each bundle, in one line: path of its manifest, tab, manifest.
 cd "$1" 2>/dev/null || exit 0
 for file in bundles/*/*/manifest.json; do
   case $file in *.part-*) continue ;; esac
-  [ ! -f "$file" ] || { printf '%s ' "$file"; tr -d '\n' <"$file"; echo; }
+  [ ! -f "$file" ] || { printf '%s\t' "$file"; tr -d '\n' <"$file"; echo; }
 done
 """
 
@@ -87,7 +87,7 @@ def _places(runtime: str, there: RuntimePlaces) -> tuple[str, ...]:
 
 def _users(bundles: Iterable[str], runtime: str) -> Iterator[str]:
     for line in bundles:
-        path, _, text = line.partition(" ")
+        path, _, text = line.partition("\t")
         try:
             needs = json.loads(text)["artifact"]["runtime"]
         except (ValueError, TypeError, KeyError):

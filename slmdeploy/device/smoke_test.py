@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,6 +22,10 @@ __all__ = ["run_native", "run_python"]
 _TIMEOUT_S = 180.0
 _ILLEGAL = {-4, 132}
 _SEGMENT = {-11, 139}
+_TELLING = (
+    re.compile(r"cannot open shared object file|version `?\w+[\w.]+'? not found"),
+    re.compile(r"^(\w+\.)*\w*(Error|Exception)\b"),
+)
 
 
 def run_native(transport: Transport, folder: str, files: RunnerFiles) -> str:
@@ -87,13 +92,18 @@ def _compare(output: Sequence[float]) -> None:
 
 
 def _cause(result: Result) -> str:
-    """Why a Python ended: its last line, or its signal in words."""
+    """Why a Python ended: its signal in words, else the line that tells most."""
     if result.code in _ILLEGAL:
         return "the processor does not know an instruction in it"
     if result.code in _SEGMENT:
         return "it crashed (segmentation fault)"
-    said = result.stderr.strip().splitlines()[-1:] or [f"it ended with code {result.code}"]
-    return said[0].rstrip(".")
+    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    # numpy explains a library that is missing in a page of text, in which it is one line.
+    for pattern in _TELLING:
+        telling = [line for line in lines if pattern.search(line)]
+        if telling:
+            return telling[-1].rstrip(".")
+    return lines[-1].rstrip(".") if lines else f"it ended with code {result.code}"
 
 
 @contextlib.contextmanager

@@ -9,8 +9,8 @@ from slmdeploy.transport.base import Transport
 __all__ = ["remove_folders"]
 
 _REMOVE = r"""
-# $1: our folder; stdin: places below it. Blobs that had a name in one of them and have
-# none elsewhere go with it.
+# $1: our folder; $2: pattern of a blob's name; stdin: places below our folder. Blobs that
+# no folder has any more go with them.
 home=$1
 while read -r place; do
   case $place in ''|/*|*..*) continue ;; esac
@@ -18,7 +18,12 @@ while read -r place; do
   rmdir "$home/${place%/*}" 2>/dev/null
 done
 rmdir "$home/runtimes" 2>/dev/null
-[ ! -d "$home/blobs" ] || find "$home/blobs" -type f -name "$2" -links 1 -exec rm -f {} +
+cd "$home/blobs" 2>/dev/null || exit 0
+find . -type f -name "$2" -links 1 -exec rm -f {} +
+for about in *.stamp *.chunks; do
+  [ ! -f "$about" ] || [ -f "${about%.*}" ] || rm -f "$about"
+done
+exit 0
 """
 _DIGEST = "[0-9a-f]" * 64
 
