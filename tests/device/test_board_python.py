@@ -69,9 +69,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs = tmp_path / "bin"
     programs.mkdir()
     for tool in ("sh", "readlink"):
-        (programs / tool).symlink_to(
-            next(p for p in map(Path, ("/bin", "/usr/bin")) if (p / tool).exists()) / tool
-        )
+        (programs / tool).symlink_to(str(shutil.which(tool)))
     monkeypatch.setenv("PATH", str(programs))
     return programs
 
