@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -120,12 +122,23 @@ def _block(name: str, diagnosis: Diagnosis, *, last: bool) -> str:
 
 
 def _text(checks: Sequence[Check]) -> str:
-    rows = [(check.status, check.name, check.value) for check in checks]
+    shown = list(_gathered(checks))
+    rows = [(check.status, check.name, check.value) for check in shown]
     lines = table_text(["status", "check", "found"], rows).splitlines()
     with_fixes = [lines[0]]
-    for line, check in zip(lines[1:], checks, strict=True):
+    for line, check in zip(lines[1:], shown, strict=True):
         # Colours are added to the finished table; off a terminal click takes them out.
         coloured = click.style(check.status, fg=_COLOURS[check.status])
         with_fixes.append(coloured + line.removeprefix(check.status))
         with_fixes += [f"         {check.fix}"] if check.fix else []
     return "\n".join(with_fixes)
+
+
+def _gathered(checks: Sequence[Check]) -> Iterator[Check]:
+    """The same, but one line for many that are unknown for one reason (a board is away)."""
+    for (status, value), group in groupby(checks, key=lambda check: (check.status, check.value)):
+        some = list(group)
+        if status == "unknown" and len(some) > _ALIKE:
+            name = f"{some[0].name} and {len(some) - 1} more"
+            some = [replace(some[0], name=name, value=value)]
+        yield from some

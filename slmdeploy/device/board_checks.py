@@ -57,7 +57,7 @@ def on_board(device: Device, command: str) -> str:
     """
     if device.transport != "ssh":
         return command
-    port = f" -p {device.port}" if device.port else ""
+    port = f" -p {device.port}" if device.port not in {None, 22} else ""
     key = f" -i {shlex.quote(str(device.identity_file))}" if device.identity_file else ""
     user = f"{device.user}@" if device.user else ""
     # A command of plain words reaches the board's shell as it stands.

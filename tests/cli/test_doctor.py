@@ -83,6 +83,15 @@ def test_columns_of_a_block_stand_below_each_other(cli, step):
     assert [line[column:].split()[0] for line in lines[2:4]] == ["python", "compiler"]
 
 
+def test_a_board_that_is_away_takes_few_lines(cli, step):
+    lost = tuple(Check(f"check {n}", "unknown", "the board was not looked at") for n in range(20))
+    away = Check("reachable", "fail", "away: it did not answer", "Is it on?")
+    step("doctor", (Attempt("x", Diagnosis("x", "target y", ok=False, checks=(away, *lost))),))
+    lines = cli("doctor", "--device", "x").stdout.splitlines()
+    assert len(lines) == 5
+    assert "check 0 and 19 more" in lines[-1]
+
+
 def test_off_a_terminal_there_are_no_colours(cli, step):
     step("doctor", (UNWELL,))
     assert "\x1b" not in cli("doctor", "--device", "pi5-b").stdout
