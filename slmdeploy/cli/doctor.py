@@ -34,6 +34,8 @@ _COLOURS: Final[Mapping[Status, str]] = {
     "fail": "red",
     "unknown": "cyan",
 }
+_ALIKE: Final = 3
+"""More unknown checks in a row with one reason are gathered in one line."""
 
 
 @click.command("doctor")
