@@ -72,40 +72,18 @@ of an emulator; each process has some 20 MB of qemu in its RSS; there is no /pro
 
 from __future__ import annotations
 
-import functools
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
-from tests.boards.binfmt import register
 from tests.boards.emulated_board import EmulatedBoard
 from tests.boards.kinds import KINDS
-from tests.boards.places import BoardError, run_folder
-from tests.boards.slots import clear_leftovers
+from tests.boards.readiness import why_no_vm, why_not
 from tests.boards.vm_board import VmBoard
 
 REQUIRED = "SLMDEPLOY_REQUIRE_BOARDS"
-PROGRAMS = {
-    "qemu-aarch64-static": "qemu-user-static",
-    "mmdebstrap": "mmdebstrap",
-    "ip": "iproute2",
-    "tc": "iproute2",
-    "nsenter": "util-linux",
-    "unshare": "util-linux",
-    "ssh-keygen": "openssh-client",
-    "mkfs.ext4": "e2fsprogs",
-}
-
-VM_PROGRAMS = {
-    "qemu-system-aarch64": "qemu-system-arm",
-    "qemu-img": "qemu-utils",
-    "fdtput": "device-tree-compiler",
-}
 
 
 class OwnBoard(Protocol):
@@ -141,7 +119,7 @@ def agx_orin() -> Iterator[EmulatedBoard]:
 @pytest.fixture
 def vm_board() -> Iterator[VmBoard]:
     """A whole computer of the test's own, with a disk that can lose what was not fsynced."""
-    _need(why_not() or _why_no_vm())
+    _need(why_not() or why_no_vm())
     board = VmBoard()
     try:
         board.boot()
@@ -182,48 +160,3 @@ def _need(reason: str | None) -> None:
         pytest.fail(f"{REQUIRED}=1, but {reason}")
     if reason is not None:
         pytest.skip(reason)
-
-
-@functools.cache
-def why_not() -> str | None:
-    """Why this computer cannot run emulated boards; ``None`` where it can."""
-    if os.geteuid() != 0:
-        return "emulated boards need root (namespaces, binfmt_misc, a network of their own)"
-    missing = sorted({package for name, package in PROGRAMS.items() if shutil.which(name) is None})
-    if missing:
-        return f"emulated boards need {' '.join(missing)} (scripts/setup --boards)"
-    try:
-        register()
-    except BoardError as error:
-        return f"emulated boards need binfmt_misc: {error}"
-    overlay = _overlay_fails()
-    if overlay is not None:
-        return overlay
-    clear_leftovers()
-    return None
-
-
-def _why_no_vm() -> str | None:
-    missing = sorted(
-        {package for name, package in VM_PROGRAMS.items() if shutil.which(name) is None}
-    )
-    if missing:
-        return f"emulated boards of tier C need {' '.join(missing)} (scripts/setup --boards)"
-    if not Path("/dev/net/tun").exists():
-        return "emulated boards of tier C need /dev/net/tun"
-    return None
-
-
-def _overlay_fails() -> str | None:
-    """Try namespaces and an overlay where boards would be."""
-    folder = run_folder() / f"try-{os.getpid()}"
-    for name in ("lower", "upper", "work", "root"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    layers = f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"
-    mount = ["mount", "-t", "overlay", "overlay", "-o", layers, str(folder / "root")]
-    argv = ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", *mount]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    shutil.rmtree(folder, ignore_errors=True)
-    if done.returncode == 0:
-        return None
-    return f"emulated boards need namespaces and overlayfs here: {done.stderr.strip()}"

@@ -136,7 +136,10 @@ def taken_slots() -> list[int]:
 
 
 def _try(number: int) -> Slot | None:
-    lock = os.open(run_folder() / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    low = os.open(run_folder() / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Out of the way of the descriptors that shells give a meaning.
+    lock = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(low)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
