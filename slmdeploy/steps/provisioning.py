@@ -14,7 +14,7 @@ from slmdeploy.device.runtime_choice import choose_python, refuse, why_not
 from slmdeploy.device.runtime_removal import plan_removal, remove_runtime
 from slmdeploy.device.runtimes import InstalledRuntime
 from slmdeploy.device.types import Device
-from slmdeploy.errors import OfflineError
+from slmdeploy.errors import MissingExtraError, OfflineError
 from slmdeploy.progress import Progress, Step, bytes_of
 from slmdeploy.runtime.wheel import fetch_wheel, find_wheel
 from slmdeploy.runtime.wheel_packages import fetch_package, find_package
@@ -134,7 +134,7 @@ def _native(
     brought = (f"the runner for {arch}",)
     try:
         find_wheel(arch)
-    except OfflineError:
+    except (OfflineError, MissingExtraError):
         if not fetch:
             raise
         if dry_run:
