@@ -258,6 +258,7 @@ def doctor(
     *,
     target: str | None = None,
     bundle: Path | None = None,
+    runtime: str | None = None,
     targets_dirs: Sequence[Path] = (),
 ) -> tuple[Attempt[Diagnosis], ...]:
     """Examine devices, all at once: will this run there, and will its figures mean anything.
@@ -268,6 +269,7 @@ def doctor(
         devices: Selectors, as ``--device`` takes them.
         target: Name or file of a target to hold them against.
         bundle: A bundle to hold them against; its manifest names its target and sizes.
+        runtime: What to hold them against where neither is named; else ``executorch``.
         targets_dirs: Further folders of target profiles.
     """
     from concurrent.futures import ThreadPoolExecutor
@@ -275,7 +277,7 @@ def doctor(
     from slmdeploy.device.doctor import examine
     from slmdeploy.device.doctor_asked import asked_of
 
-    asked = asked_of(target, bundle, targets_dirs)
+    asked = asked_of(target, bundle, targets_dirs, runtime=runtime)
     chosen = _devices(devices)
     with ThreadPoolExecutor(max_workers=max(1, len(chosen))) as pool:
         each = pool.map(lambda one: _each([one], _name, lambda it: examine(it, asked)), chosen)
