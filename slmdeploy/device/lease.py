@@ -22,7 +22,9 @@ from slmdeploy.transport.base import Transport
 __all__ = ["TTL_SECONDS", "Holder", "Lease", "leased", "read_holder"]
 
 TTL_SECONDS = 60
-BEAT_SECONDS = 15.0
+BEATS = 4
+"""Signs of life in the time that a lease lasts without one."""
+
 RETRY_SECONDS = 20.0
 
 
@@ -65,17 +67,30 @@ class Lease:
         number: Its number there.
         token: What we know it by.
         taken_from: Whom it was stolen from; else ``None``.
+        ttl_s: Seconds that it lasts without a sign of life.
     """
 
     def __init__(
-        self, transport: Transport, number: int, token: str, taken_from: Holder | None
+        self,
+        transport: Transport,
+        number: int,
+        token: str,
+        taken_from: Holder | None,
+        ttl_s: int = TTL_SECONDS,
     ) -> None:
         self.transport = transport
         self.number = number
         self.token = token
         self.taken_from = taken_from
+        self._ttl_s = ttl_s
         self._quiet = 0
         self._over = threading.Event()
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Paths on the board of which one is there as soon as it is not ours any more."""
+        folder = f"{self.transport.home()}/lease"
+        return f"{folder}/{self.number}.over", f"{folder}/{self.number + 1}"
 
     def renew(self) -> None:
         """Give a sign of life.
@@ -113,7 +128,7 @@ class Lease:
 
     def beat(self) -> None:
         """Give signs of life until it is released; the body of a thread."""
-        while not self._over.wait(BEAT_SECONDS):
+        while not self._over.wait(self._ttl_s / BEATS):
             if not self._quiet:
                 # A device that is away, or a lease that was stolen, is told by ``renew``.
                 with contextlib.suppress(DeviceError):
@@ -174,7 +189,7 @@ def _take(transport: Transport, owner: str, command: str, ttl_s: int, *, steal: 
     told = retried(lambda: transport.check(argv).stdout, Patience(RETRY_SECONDS))
     holder, number = _holder(told), _fields(told).get("taken")
     if number is not None:
-        return Lease(transport, int(number), token, holder)
+        return Lease(transport, int(number), token, holder, ttl_s)
     raise DeviceError(
         f"{transport.name} is in use: {holder}.",
         hint="Wait for it, or take it from them with --steal; what they measure is then lost.",

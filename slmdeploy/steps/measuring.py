@@ -102,7 +102,9 @@ class Bench:
         self.check()
         bundle = self.bundle
         with ready(bundle, device, progress, use=self.use) as on:
-            with watched(on.transport, program=on.deployment.runner_dir) as watch:
+            ends = () if on.lease is None else on.lease.ends
+            program = on.deployment.runner_dir
+            with watched(on.transport, program=program, ends=ends) as watch:
                 counted = self._measure(on.runner, progress, _observe(watch))
             provenance = _provenance(bundle, on)
         return make_record(

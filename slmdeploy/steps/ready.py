@@ -40,12 +40,14 @@ class Ready:
         deployment: The bundle there.
         runner: Drives it.
         changes: Settings of the device that are changed meanwhile.
+        lease: Under which it is ours; ``None`` for this computer.
     """
 
     transport: Transport
     deployment: Deployment
     runner: ExecutorchRunner
     changes: tuple[Change, ...] = ()
+    lease: Lease | None = None
 
 
 def files_for(
@@ -134,7 +136,7 @@ def ready(
                 manifest=bundle.manifest,
             )
             changes = () if settings is None else settings.changes
-            yield Ready(transport, deployment, runner, changes)
+            yield Ready(transport, deployment, runner, changes, lease)
 
 
 def planned(device: Device, use: Use) -> tuple[Change, ...]:
