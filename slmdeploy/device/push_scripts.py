@@ -28,6 +28,8 @@ fi
 tab=$(printf '\t')
 """
 
+_ANY = f"\nany='{'?' * 64}'  # matches the names of blobs\n"
+
 _STAMP = r"""
 # What of a blob changes when its content does: inode, bytes, time. "NAME INODE BYTES TIME".
 stamps() { TZ=UTC0 stat -c '%n %i %s %y' "$@" 2>/dev/null; }
@@ -36,6 +38,7 @@ stamps() { TZ=UTC0 stat -c '%n %i %s %y' "$@" 2>/dev/null; }
 SURVEY = (
     _DIGEST
     + _STAMP
+    + _ANY
     + r"""
 # $2: "write" to make what is missing; stdin: "blob SHA", "file SHA PATH", "current PARENT".
 # Says: "df ROW", "lacks TOOL", "have SHA", "blob SHA INODE BYTES TIME", "stamp SHA ...",
@@ -90,7 +93,7 @@ for folder in incoming/*; do
     esac
   fi
   echo "tag ${folder##*/} $state $owner"
-  find "$folder" -type f -name '????????????????????????????????????????????????????????????????' \
+  find "$folder" -type f -name "$any" \
     -exec stat -c 'part %s %n' {} + 2>/dev/null
 done
 exit 0
@@ -142,6 +145,7 @@ done
 
 RECEIVE = (
     _DIGEST
+    + _ANY
     + r"""
 # $2: tag of this push; $3: bytes of the plan; $4: owner; stdin: the plan, then all data.
 # Rows of the plan: "adopt TAG SHA"; "aside SHA"; "tar BYTES"; "blob SHA BYTES MODE KEPT
@@ -154,7 +158,7 @@ export LC_ALL
 mkdir -p "$in" || exit 1
 
 write() {  # appends to $part; dd's words are shown only if it failed
-  said=$(dd "$@" 2>&1 >>"$part") || { echo "$said" >&2; exit 3; }
+  said=$(dd "$@" 2>&1 >>"$part") || { echo "$said" | sed -n '/^dd/p' >&2; exit 3; }
 }
 blocks() {  # $1: bytes of standard input to append to $part, $2: option of dd
   [ $(($1 / 131072)) = 0 ] || write bs=131072 count=$(($1 / 131072)) $2
@@ -197,11 +201,8 @@ adopt() {  # a part of a push that was cut off; what still writes to it is stopp
   rm -f "$old/writer"
   if [ -f "$old/$2" ]; then mv -f "$old/$2" "$in/$2"
   else mv -f "$old/small/$2" "$in/$2"; fi || exit 4
-  rmdir "$old/small" 2>/dev/null
-  case $(ls "$old" "$old/small" 2>/dev/null) in
-  *????????????????????????????????*) ;;  # other parts, which somebody may want
-  *) rm -rf "$old" ;;
-  esac
+  # What is left may be other parts, which somebody may want.
+  [ -n "$(find "$old" -type f -name "$any")" ] || rm -rf "$old"
 }
 
 start=
