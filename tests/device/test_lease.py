@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import ExitStack, closing
 
 import pytest
@@ -60,21 +61,43 @@ def test_letting_go_of_a_stolen_lease_leaves_the_new_one_alone(board):
         assert read_holder(board).owner == "eve@b (process 2)"
 
 
+def wait_until(true):
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+
+
 def test_a_lease_ends_by_itself(board):
-    with leased(board, owner="lab@a (process 1)", ttl_s=0), leased(board, owner="eve@b"):
-        assert read_holder(board).owner == "eve@b"
+    with leased(board, owner="lab@a", ttl_s=1) as lease, lease.quiet():
+        wait_until(lambda: read_holder(board) is None)
+        with leased(board, owner="eve@b"):
+            assert read_holder(board).owner == "eve@b"
+
+
+def test_signs_of_life_keep_a_lease(board):
+    with leased(board, owner="lab@a", ttl_s=2):
+        wait_until(lambda: read_holder(board).age_s > 2)
+        assert read_holder(board).left_s > 0
 
 
 def test_a_run_of_the_owner_holds_a_lease_whose_host_is_gone(board):
     with ExitStack() as stack:
-        stack.enter_context(leased(board, ttl_s=0))
-        job = start_job(board, ["sleep", "60"], name=RUNNER)
+        stack.enter_context(stack.enter_context(leased(board, ttl_s=1)).quiet())
+        job = start_job(board, ["sleep", "600"], name=RUNNER)
         stack.callback(job.stop)
-        assert read_holder(board).run == job.id
+        wait_until(lambda: read_holder(board).left_s <= 0)
         with pytest.raises(DeviceError, match=f"until its run {job.id} ends"):
             stack.enter_context(leased(board, owner="eve@b"))
         job.stop()
         stack.enter_context(leased(board, owner="eve@b"))
+
+
+def test_any_other_run_does_not_hold_it(board):
+    with ExitStack() as stack:
+        stack.enter_context(stack.enter_context(leased(board, ttl_s=1)).quiet())
+        job = start_job(board, ["sleep", "600"], name="agent")
+        stack.callback(job.stop)
+        wait_until(lambda: read_holder(board) is None)
 
 
 def test_a_lease_of_before_a_restart_is_over(board, tmp_path):
