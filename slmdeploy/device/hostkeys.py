@@ -121,9 +121,10 @@ def accepted(offer: Offer) -> Witness:
         return offer.witness
     answer = ask_yes(_question(offer))
     if answer is None:
+        known = f"has changed ({offer.old.described} before)" if offer.old else "is not known"
         raise HostKeyError(
-            f"The host key of {offer.where} is not known, and there is no terminal to ask: "
-            f"{offer.key.described}.",
+            f"The host key of {offer.where} {known}, and there is no terminal to ask: "
+            f"it offers {offer.key.described}.",
             hint=f"On the board, run: {COMPARE}; then here the same command again with "
             "--fingerprint SHA256:...",
         )

@@ -18,6 +18,7 @@ from slmdeploy.transport.ssh_errors import mapped_errors
 from slmdeploy.transport.ssh_pour import PouredProcess
 from slmdeploy.transport.ssh_process import SshProcess
 from slmdeploy.transport.ssh_session import USUAL_SECONDS, Session, open_session
+from slmdeploy.transport.ssh_shell import run_interactive
 
 __all__ = ["SshTransport"]
 
@@ -156,6 +157,14 @@ class SshTransport(CommandTransport):
             placed(destination) as part,
         ):
             self._files(session).download(source, part)
+
+    def interactive(self, argv: Sequence[str]) -> int:
+        """As ``Interactive.interactive``.
+
+        Raises:
+            ConnectError: The device went away.
+        """
+        return run_interactive(self.connect(), self._where, argv)
 
     def close(self) -> None:
         """Close the connection; may be called twice."""
