@@ -75,13 +75,9 @@ def remove_runtime(transport: Transport, runtime: str, removal: Removal, *, forc
 
 def _places(runtime: str, there: RuntimePlaces) -> tuple[str, ...]:
     """Its folders, and those of numpy that no other runtime needs."""
+    needed = there.needed(but=runtime)
     own = [folder for folder in there.folders if folder.startswith(f"{runtime}/")]
-    others = [path for entry in there.ready if entry.name != runtime for path in entry.python_path]
-    numpy = [
-        folder
-        for folder in there.folders
-        if folder.startswith(f"{NUMPY}/") and not any(path.endswith(folder) for path in others)
-    ]
+    numpy = [f for f in there.folders if f.startswith(f"{NUMPY}/") and f not in needed]
     return tuple(f"runtimes/{folder}" for folder in (*own, *numpy)) if own else ()
 
 

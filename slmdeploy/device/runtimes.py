@@ -89,6 +89,16 @@ class RuntimePlaces:
     folders: tuple[str, ...]
     ready: tuple[InstalledRuntime, ...]
 
+    def needed(self, *, but: str | None = None) -> frozenset[str]:
+        """Folders that runtimes which were made ready consist of: not to be cleaned away.
+
+        Args:
+            but: Name of a runtime that is not counted.
+        """
+        entries = [entry for entry in self.ready if entry.name != but]
+        paths = [path for entry in entries for path in (entry.folder, *entry.python_path)]
+        return frozenset("/".join(path.rsplit("/", 2)[1:]) for path in paths)
+
 
 def read_places(transport: Transport) -> RuntimePlaces:
     """Look what lies below ``runtimes`` on a device.
