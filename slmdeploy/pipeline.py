@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from slmdeploy.errors import SlmdeployError, UsageError
 from slmdeploy.progress import Progress, silent
@@ -78,6 +78,23 @@ def _each(
         except SlmdeployError as error:
             attempts.append(Attempt[T](name(item), None, error))
     return tuple(attempts)
+
+
+def _at_once(
+    devices: Sequence[str],
+    work: Callable[[Device, Progress], T],
+    progress: Progress = silent,
+    then: Callable[[T], Any] | None = None,
+) -> tuple[Attempt[Any], ...]:
+    """Do a step on all devices at once; ``then`` is done in this thread, one by one."""
+    from slmdeploy.steps.at_once import on_each, told_by
+
+    chosen = _devices(devices)
+    return on_each(
+        chosen,
+        lambda device: work(device, told_by(device, chosen, progress)),
+        then or (lambda value: value),
+    )
 
 
 def _name(device: Device) -> str:
@@ -204,11 +221,10 @@ def verify(
     from slmdeploy.device.settings_plan import Use
     from slmdeploy.steps.verifying import verify_bundle
 
-    chosen: tuple[Device | None, ...] = _devices(devices) if devices else (None,)
-    return _each(
-        chosen,
-        lambda device: "host" if device is None else device.name,
-        lambda device: verify_bundle(bundle, device, progress, use=Use(steal)),
+    if not devices:
+        return _each(("host",), str, lambda _: verify_bundle(bundle, None, progress))
+    return _at_once(
+        devices, lambda device, told: verify_bundle(bundle, device, told, use=Use(steal)), progress
     )
 
 
@@ -288,18 +304,27 @@ def push(
     bundle: Path,
     *,
     devices: Sequence[str],
+    verify: bool = False,
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> tuple[Attempt[Pushed], ...]:
-    """Bring a bundle and its runner to devices (selectors, as ``--device`` takes them)."""
+    """Bring a bundle and its runner to devices, to all at once.
+
+    Args:
+        bundle: The bundle's folder.
+        devices: Selectors, as ``--device`` takes them.
+        verify: Hash all that is there, even what has not changed since it was verified.
+        dry_run: Only look what would be sent.
+        progress: Is told what is sent.
+    """
     from slmdeploy.bundle.folder import open_bundle
     from slmdeploy.steps.ready import push_to
 
     opened = open_bundle(bundle)
-    return _each(
-        _devices(devices),
-        _name,
-        lambda device: push_to(opened, device, dry_run=dry_run, progress=progress),
+    return _at_once(
+        devices,
+        lambda device, told: push_to(opened, device, verify=verify, dry_run=dry_run, progress=told),
+        progress,
     )
 
 
@@ -393,7 +418,9 @@ def bench(
         shown = _each(chosen, _name, lambda device: asked.show(device, progress))
         return tuple(Attempt(one.subject, None, one.error) for one in shown)
     with _store(store) as kept:
-        return _each(chosen, _name, lambda device: kept.get(kept.add(asked.run(device, progress))))
+        return _at_once(
+            devices, asked.run, progress, then=lambda measured: kept.get(kept.add(measured))
+        )
 
 
 def runs(*, store: str | None = None) -> tuple[Record, ...]:

@@ -69,6 +69,7 @@ def deploy(
     device: Device,
     transport: Transport,
     *,
+    verify: bool = False,
     dry_run: bool = False,
     progress: Progress,
 ) -> tuple[Deployment, RunnerFiles]:
@@ -81,15 +82,33 @@ def deploy(
         transport,
         progress=bytes_of(progress, f"push to {device.name}"),
         dry_run=dry_run,
+        verify=verify,
     )
     return deployment, files
 
 
-def push_to(bundle: Bundle, device: Device, *, dry_run: bool, progress: Progress) -> Pushed:
+def push_to(
+    bundle: Bundle,
+    device: Device,
+    *,
+    verify: bool = False,
+    dry_run: bool = False,
+    progress: Progress,
+) -> Pushed:
     """Connect and push, or with ``dry_run`` only look what would be sent."""
     with closing(retried(lambda: connect(device), Patience(CONNECT_SECONDS))) as transport:
-        done, _ = deploy(bundle, device, transport, dry_run=dry_run, progress=progress)
-    return Pushed(device.name, done.bundle_dir, done.sent_bytes, done.skipped_bytes, dry_run)
+        done, _ = deploy(
+            bundle, device, transport, verify=verify, dry_run=dry_run, progress=progress
+        )
+    return Pushed(
+        device=device.name,
+        bundle_dir=done.bundle_dir,
+        sent_bytes=done.sent_bytes,
+        skipped_bytes=done.skipped_bytes,
+        dry_run=dry_run,
+        copied_bytes=done.copied_bytes,
+        remarks=done.remarks,
+    )
 
 
 @contextmanager

@@ -41,8 +41,13 @@ def test_long_segments_have_the_same_chunks_wherever_they_lie(head: int, sizes: 
 
 
 def test_short_segments_share_a_chunk():
-    starts = range(CHUNK_BYTES, CHUNK_BYTES + 100 * 512, 512)
-    assert cut(CHUNK_BYTES + 100 * 512, starts) == ((0, CHUNK_BYTES), (CHUNK_BYTES, 100 * 512))
+    starts = range(CHUNK_BYTES, CHUNK_BYTES + 30 * 512, 512)
+    assert cut(CHUNK_BYTES + 30 * 512, starts) == ((0, CHUNK_BYTES), (CHUNK_BYTES, 30 * 512))
+
+
+def test_many_short_segments_are_cut_now_and_then():
+    starts = range(512, 1000 * 512, 512)
+    assert {length for _, length in cut(1000 * 512, starts)} <= {SMALL_BYTES, 4096}
 
 
 def test_a_long_segment_after_a_short_one_begins_a_chunk():
