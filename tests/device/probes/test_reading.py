@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from slmdeploy.device.connect import connect
 from slmdeploy.device.probes.definitions import DEFINITIONS
 from slmdeploy.device.probes.reading import parse_reading, read_probes, values_of
 from slmdeploy.device.probes.registry import probes
@@ -93,10 +95,29 @@ def test_a_shell_that_cannot_run_it_is_an_error(tmp_path: Path):
 
 
 def test_a_reading_over_a_real_ssh_connection(sshd_board):
-    from contextlib import closing
-
-    from slmdeploy.device.connect import connect
-
     with closing(connect(sshd_board)) as transport:
         found = {one.quantity: one for one in read_probes(transport)}
     assert isinstance(found["load_others_cores"].value, float)
+
+
+@pytest.mark.board
+@pytest.mark.parametrize(
+    ("kind", "total"),
+    [
+        ("rpi4", None),
+        ("rpi5", "power_pmic_w"),
+        ("orin_nano", "power_total_w"),
+        ("agx_orin", "power_rails_w"),
+    ],
+)
+def test_an_emulated_board_says_what_was_recorded_of_it(kind, total, request):
+    board = request.getfixturevalue(kind)
+    chosen = ["temperature", "clocks", "governor", "power", "throttle", "mode", "fan"]
+    with closing(connect(board.device("board"))) as transport:
+        found = read_probes(transport, chosen)
+    recorded = reading(kind.replace("_", "-"))
+    assert found == tuple(one for probe in probes(chosen) for one in values_of(probe, recorded))
+    known = {one.quantity for one in found if one.value is not None}
+    assert known & {"power_pmic_w", "power_total_w", "power_rails_w"} == (
+        {total} if total else set()
+    )
