@@ -91,6 +91,8 @@ $leader "$@" <"$run/in" >>"$run/out" 2>>"$run/err" 9>&- &
 child=$!
 echo "$child" >"$run/child.new"
 mv -f "$run/child.new" "$run/child"
+# Who asked may be gone already: that must not end us, nor reach the command.
+trap '' PIPE
 echo started
 exec >/dev/null 2>&1
 # The board itself ends it in time: the host may be gone by then.
@@ -246,7 +248,7 @@ for run in *; do
   tell "$run"
   echo "name $(cat "$run/name" 2>/dev/null)"
   echo "owner $(cat "$run/owner" 2>/dev/null)"
-  echo "command $(tr '\0\n' '  ' <"$run/command" 2>/dev/null)"
+  echo "command $(head -c 300 "$run/command" 2>/dev/null | tr '\0\n' '  ')"
 done
 exit 0
 """

@@ -50,13 +50,14 @@ class Holder:
 
     @property
     def until(self) -> str:
-        """When it ends, for people."""
+        """When the board is free again, for people."""
         if self.run is not None:
-            return f"until its run {self.run} ends"
-        return f"until it ends, at the latest {max(self.left_s, 0)} s after it has gone"
+            return f"when its run {self.run} ends"
+        return f"in {max(self.left_s, 0)} s, if they give no sign of life"
 
     def __str__(self) -> str:
-        return f"{self.owner}, {self.command!r}, for {_span(self.age_s)}, {self.until}"
+        since = f"{self.owner}, for {_span(self.age_s)}, with {self.command!r}"
+        return f"{since}; it is free {self.until}"
 
 
 class Lease:
@@ -105,7 +106,9 @@ class Lease:
             return
         now = _holder(told)
         if now is None:
-            raise DeviceError(f"{name} is not ours any more: it was restarted, or let go of.")
+            raise DeviceError(
+                f"{name} is not ours any more: it was restarted, or we were away for long."
+            )
         raise DeviceError(
             f"{name} was taken from us by {now.owner} {_span(now.age_s)} ago ({now.command!r}).",
             hint="What was measured since then was disturbed.",

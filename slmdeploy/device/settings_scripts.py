@@ -139,6 +139,7 @@ while read -r token rest 2>/dev/null <"$1/saved" && [ "$token" = "$2" ]; do
   look "$3" "$4" "$5"
   if [ $held = no ] || [ -e "$3/$(($4 + 1))" ]; then
     restore "$1"
+    : >"$3/$4.over"
     exit 0
   fi
   # Nothing but this sleep is started while all is well: the board is being measured.

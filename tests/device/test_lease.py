@@ -86,7 +86,7 @@ def test_a_run_of_the_owner_holds_a_lease_whose_host_is_gone(board):
         job = start_job(board, ["sleep", "600"], name=RUNNER)
         stack.callback(job.stop)
         wait_until(lambda: read_holder(board).left_s <= 0)
-        with pytest.raises(DeviceError, match=f"until its run {job.id} ends"):
+        with pytest.raises(DeviceError, match=f"when its run {job.id} ends"):
             stack.enter_context(leased(board, owner="eve@b"))
         job.stop()
         stack.enter_context(leased(board, owner="eve@b"))

@@ -149,7 +149,7 @@ def test_a_board_puts_it_back_when_its_host_was_killed(pi):
             os.kill(host.pid, signal.SIGKILL)
         # The run goes on, so the board is still taken and still set.
         wait_until(lambda: read_holder(transport).left_s <= 0)
-        with pytest.raises(DeviceError, match=r"in use: .*until its run runner-"):
+        with pytest.raises(DeviceError, match=r"in use: .*when its run runner-"):
             leased(transport, owner="eve@b").__enter__()
         assert governor(pi) == "performance"
         transport.check(["sh", "-c", 'echo go >"$1"', "sh", gate], timeout=SECONDS)

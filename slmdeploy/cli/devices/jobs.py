@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_SHOWN = 60
+
 
 @click.command("jobs")
 @name_argument
@@ -63,7 +65,8 @@ def _row(one: FoundJob) -> tuple[Any, ...]:
     state = one.state
     age = None if state.age_s is None else f"{state.age_s} s ago"
     code = None if state.code is None else str(state.code)
-    return one.job.id, state.reason or state.name, code, age, one.owner, one.command
+    command = one.command if len(one.command) <= _SHOWN else one.command[:_SHOWN] + "..."
+    return one.job.id, state.reason or state.name, code, age, one.owner, command
 
 
 def _document(one: FoundJob) -> dict[str, Any]:
