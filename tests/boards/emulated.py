@@ -2,7 +2,7 @@
 
 Tier B is a real aarch64 Debian, its programs run by qemu's user mode in namespaces of their
 own: own address, own processes, own /sys and vendor's tools, real sshd and real sudo. It
-needs root and what ``scripts/setup --boards`` installs; elsewhere its tests are skipped with
+needs root (or ``tests/boards/as-root``) and what ``scripts/setup --boards`` installs; elsewhere its tests are skipped with
 the reason (with SLMDEPLOY_REQUIRE_BOARDS=1 they fail). The first use on a computer takes
 some ten seconds (root file system, cached in ~/.cache/slmdeploy-boards), later ones half a second.
 

@@ -153,7 +153,9 @@ class EmulatedBoard:
         """
         variables = (f"QEMU_CPU={self.kind.cpu}", f"QEMU_UNAME={self.kind.release}", "HOME=/root")
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        enter = ["nsenter", f"--target={self._running()}", "--all", "--root", "--wd"]
+        spaces = ["--mount", "--pid", "--net", "--uts", "--ipc"]
+        spaces += ["--time"] if _fresh_clock() else []
+        enter = ["nsenter", f"--target={self._running()}", *spaces, "--root", "--wd"]
         command = [*enter, "/usr/bin/env", "-i", *variables, path, *argv]
         done = subprocess.run(command, input=stdin, capture_output=True, check=False)
         if done.returncode != 0:
@@ -221,6 +223,11 @@ class EmulatedBoard:
     def shape(self, *, rate: str | None = None, latency: str = "50ms") -> None:
         """Make the cable slow: ``rate="8mbit"`` both ways; ``None`` makes it fast again."""
         self.cable.shape(rate=rate, latency=latency)
+
+    @property
+    def can_limit_memory(self) -> bool:
+        """Whether this computer lets us, for ``limit_memory``."""
+        return self._slot.memory_group is not None
 
     def limit_memory(self, size: int | None) -> None:
         """Let all of its processes together have so many bytes; the kernel ends who asks for more.

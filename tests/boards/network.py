@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 
 from tests.boards.places import BoardError
 from tests.boards.slots import Slot
@@ -84,7 +84,7 @@ class Cable:
 
 
 def _exists(device: str) -> bool:
-    return Path(f"/sys/class/net/{device}").exists()
+    return device in {name for _, name in socket.if_nameindex()}
 
 
 def _ip(*commands: str, inside: int | None = None) -> None:

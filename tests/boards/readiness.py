@@ -34,7 +34,7 @@ VM_PROGRAMS = {
 def why_not() -> str | None:
     """Why this computer cannot run emulated boards; ``None`` where it can."""
     if os.geteuid() != 0:
-        return "emulated boards need root (namespaces, binfmt_misc, a network of their own)"
+        return "emulated boards need root, at least that of tests/boards/as-root"
     missing = sorted({package for name, package in PROGRAMS.items() if shutil.which(name) is None})
     if missing:
         return f"emulated boards need {' '.join(missing)} (scripts/setup --boards)"

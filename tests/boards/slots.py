@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,27 +68,31 @@ class Slot:
 
     @property
     def memory_group(self) -> Path | None:
-        """The control group of its processes; None where this computer limits no memory."""
-        if (MEMORY_V1 / "memory.limit_in_bytes").exists():
-            return MEMORY_V1 / f"slmdeploy-{self.number}"
-        controllers = MEMORY_V2 / "cgroup.controllers"
-        if controllers.exists() and "memory" in controllers.read_text():
-            return MEMORY_V2 / f"slmdeploy-{self.number}"
-        return None
+        """The control group of its processes; None where we may limit no memory."""
+        version1 = (MEMORY_V1 / "memory.limit_in_bytes").exists()
+        parent = MEMORY_V1 if version1 else MEMORY_V2
+        controllers = parent / "cgroup.subtree_control"
+        usable = version1 or (controllers.exists() and "memory" in controllers.read_text())
+        return (
+            parent / f"slmdeploy-{self.number}" if usable and os.access(parent, os.W_OK) else None
+        )
 
     def clear(self) -> None:
         """End what runs here, and remove what is left of it."""
         for pid in _processes_of(self.folder):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for device in (self.cable, self.bridge):
-            if Path(f"/sys/class/net/{device}").exists():
-                argv = ["ip", "link", "del", device]
-                subprocess.run(argv, check=False, capture_output=True)
+        # Not from /sys: that shows the network of whoever mounted it.
+        for device in {self.cable, self.bridge} & {name for _, name in socket.if_nameindex()}:
+            argv = ["ip", "link", "del", device]
+            subprocess.run(argv, check=False, capture_output=True)
         group = self.memory_group
         if group is not None and group.exists():
             with contextlib.suppress(OSError):
                 group.rmdir()
+        if (self.folder / "home").is_mount():
+            argv = ["umount", "-l", str(self.folder / "home")]
+            subprocess.run(argv, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def release(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -113,8 +112,9 @@ def test_a_pulled_cable_is_silence(own_board: OwnBoard) -> None:
     board = own_board("rpi5")
     address = (board.address, board.port)
     with socket.create_connection(address) as open_one:
-        open_one.settimeout(0.2)
+        open_one.settimeout(30)
         open_one.recv(100)
+        open_one.settimeout(0.2)
         board.unplug()
         with pytest.raises(TimeoutError):
             open_one.recv(100)
@@ -148,6 +148,8 @@ def test_a_program_that_wants_too_much_memory_is_killed_and_the_board_lives(
     own_board: OwnBoard,
 ) -> None:
     board = own_board("rpi5")
+    if not board.can_limit_memory:
+        pytest.skip("this computer lets us limit no memory")
     board.limit_memory(200 << 20)
     script = "python3 -c 'bytearray(500 << 20)' 2> /dev/null; echo $?"
     assert shell(board, script).splitlines()[-1] == "137"
@@ -187,7 +189,8 @@ def test_a_reimaged_board_has_another_key(own_board: OwnBoard) -> None:
 
 def test_nothing_is_left_of_a_board(own_board: OwnBoard) -> None:
     board = own_board("rpi5")
-    folder, bridge = board.folder, Path(f"/sys/class/net/{board._slot.bridge}")
-    assert bridge.exists()
+    folder, bridge = board.folder, board._slot.bridge
+    assert bridge in dict(socket.if_nameindex()).values()
     board.down()
-    assert [folder.exists(), bridge.exists()] == [False, False]
+    assert bridge not in dict(socket.if_nameindex()).values()
+    assert not folder.exists()
