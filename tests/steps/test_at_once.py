@@ -84,7 +84,7 @@ def test_a_bug_is_raised_when_the_others_are_done():
     assert sorted(finished) == ["board-b", "board-c"]
 
 
-INTERRUPTED = """
+INTERRUPTED = r"""
 import os
 import threading
 from slmdeploy.device.types import Device
