@@ -87,7 +87,7 @@ def test_without_python_there_is_a_reason_and_no_value(tmp_path):
     with watched(FakeTransport(tmp_path, handler=no_python), program=None) as watch:
         pass
     assert watch.reason == "the board has no Python 3.6 or later for the agent"
-    assert quantities(watch.result()) == set()
+    assert watch.result().series == ()
 
 
 def test_an_agent_that_is_killed_leaves_what_it_wrote(here):

@@ -105,9 +105,17 @@ def test_a_load_needs_two_readings():
 
 
 def test_what_was_never_read_has_its_reason():
-    reasons = {one.quantity: one.reason for one in parse_log("", ALL).series}
+    stat = source_keys(ALL).index("/proc/stat")
+    head = {"id": 0, "key": "/proc/stat", "source": stat}
+    seen = parse_log(log(head, {"t": 1, "read": [stat], "text": {"0": "cpu 0\n"}}), ALL)
+    reasons = {one.quantity: one.reason for one in seen.series}
     assert reasons["temperature_c"] == "no thermal zone on this board"
     assert "process_pss_bytes" not in reasons
+
+
+def test_an_agent_that_read_nothing_says_nothing_of_the_board():
+    assert parse_log("", ALL).series == ()
+    assert parse_log(log({"agent": 1, "t": 1, "cpu_ns": 2}), ALL).series == ()
 
 
 def test_the_agents_cost_is_from_its_first_line_to_its_last():
