@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,7 @@ class SshTransport(CommandTransport):
         self._timeout = timeout
         self._config = config
         self._session: Session | None = None
+        self._connecting = threading.Lock()  # a lease is kept alive by a thread of its own
         self._sftp: Sftp | None = None
         self._home: str | None = None
 
@@ -75,10 +77,11 @@ class SshTransport(CommandTransport):
 
     def connect(self) -> Session:
         """The connection; opened if there is none, or none any more."""
-        if self._session is None or not self._session.is_active():
-            self.close()
-            self._session = open_session(self.target, self._timeout)
-        return self._session
+        with self._connecting:
+            if self._session is None or not self._session.is_active():
+                self.close()
+                self._session = open_session(self.target, self._timeout)
+            return self._session
 
     def home(self) -> str:
         """``$HOME/.slmdeploy`` on the device; asked for once.
