@@ -2,9 +2,10 @@
 
 Tier B is a real aarch64 Debian, its programs run by qemu's user mode in namespaces of their
 own: own address, own processes, own /sys and vendor's tools, real sshd and real sudo. It
-needs root (or ``tests/boards/as-root``) and what ``scripts/setup --boards`` installs; elsewhere its tests are skipped with
-the reason (with SLMDEPLOY_REQUIRE_BOARDS=1 they fail). The first use on a computer takes
-some ten seconds (root file system, cached in ~/.cache/slmdeploy-boards), later ones half a second.
+needs root (or ``tests/boards/as-root``) and what ``scripts/setup --boards`` installs;
+elsewhere its tests are skipped with the reason (with SLMDEPLOY_REQUIRE_BOARDS=1 they fail).
+The first use on a computer takes some ten seconds (a root file system, kept in
+~/.cache/slmdeploy-boards), later ones half a second.
 
 Fixtures, shared by the tests of a worker, who leave them as they were::
 
@@ -72,6 +73,7 @@ of an emulator; each process has some 20 MB of qemu in its RSS; there is no /pro
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -146,8 +148,15 @@ def own_board() -> Iterator[OwnBoard]:
 
 
 def _shared(kind: str) -> Iterator[EmulatedBoard]:
+    with running_board(kind) as board:
+        yield board
+
+
+@contextlib.contextmanager
+def running_board(kind: str, **how: Any) -> Iterator[EmulatedBoard]:
+    """A fresh board, as ``own_board`` gives it, for a fixture of another scope."""
     _need(why_not())
-    board = EmulatedBoard(KINDS[kind])
+    board = EmulatedBoard(KINDS[kind], **how)
     try:
         board.boot()
         yield board
