@@ -58,3 +58,10 @@ def test_a_hot_start_is_named():
 def test_a_warm_up_is_no_matter():
     sample = seen(series("temperature_c", [71.5, 75.0, 76.0]), sample=process(role="warmup"))
     assert board_notes([sample]) == ()
+
+
+def test_why_the_board_was_not_watched_is_a_remark():
+    sample = seen(reason="the agent was cut off")
+    assert board_notes([sample, sample]) == (
+        "the board's sensors were not read, or not all: the agent was cut off",
+    )

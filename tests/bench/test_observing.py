@@ -9,7 +9,9 @@ from .watched import BEGIN, HALF_S, process, seen, series
 
 
 def test_a_process_has_the_readings_of_its_time_and_one_on_either_side():
-    sample = seen(series("temperature_c", [float(i) for i in range(20)], first=BEGIN - 4 * HALF_S - MS))
+    sample = seen(
+        series("temperature_c", [float(i) for i in range(20)], first=BEGIN - 4 * HALF_S - MS)
+    )
     (kept,) = sample.sensors
     begin, end = span_ns(sample)
     assert kept.t_ns[0] <= begin < kept.t_ns[1]
