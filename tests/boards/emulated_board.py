@@ -316,6 +316,8 @@ class EmulatedBoard:
         group = self._slot.memory_group
         if group is not None:
             group.mkdir(exist_ok=True)
+            # Perhaps it is left from an earlier board, with its limit.
+            self.limit_memory(None)
         new = ["--net", "--mount", "--pid", "--uts", "--ipc", "--propagation=private"]
         init = ["bash", str(HERE / "board_init.sh"), str(self.folder), str(self._rootfs)]
         board = [*init, self.name, self.kind.cpu, self.kind.release]

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 
 from tests.boards.places import BoardError
-from tests.boards.slots import Slot
+from tests.boards.slots import CABLE_LAID, Slot
 
 
 class Cable:
@@ -25,6 +25,7 @@ class Cable:
     def lay(self) -> None:
         """Put the switch there."""
         slot = self._slot
+        (slot.folder / CABLE_LAID).touch()
         if not _exists(slot.bridge):
             _ip(
                 f"link add {slot.bridge} type bridge",

@@ -21,6 +21,7 @@ from tests.boards.places import BoardError, run_folder
 # 198.18.0.0/15 is set aside for tests of networks (RFC 2544), four addresses a board.
 NETWORK = "198.18"
 SLOTS = 2048
+CABLE_LAID = "cable-laid"
 _HOLDERS = (b"unshare", b"sh", b"qemu-system-aarch64")
 MEMORY_V1 = Path("/sys/fs/cgroup/memory")
 MEMORY_V2 = Path("/sys/fs/cgroup")
@@ -82,10 +83,8 @@ class Slot:
         for pid in _processes_of(self.folder):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        # Not from /sys: that shows the network of whoever mounted it.
-        for device in {self.cable, self.bridge} & {name for _, name in socket.if_nameindex()}:
-            argv = ["ip", "link", "del", device]
-            subprocess.run(argv, check=False, capture_output=True)
+        if (self.folder / CABLE_LAID).exists():
+            self._remove_cable()
         group = self.memory_group
         if group is not None and group.exists():
             with contextlib.suppress(OSError):
@@ -94,6 +93,13 @@ class Slot:
             argv = ["umount", "-l", str(self.folder / "home")]
             subprocess.run(argv, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _remove_cable(self) -> None:
+        # Not from /sys: that shows the network of whoever mounted it.
+        there = {name for _, name in socket.if_nameindex()}
+        for device in {self.cable, self.bridge} & there:
+            argv = ["ip", "link", "del", device]
+            subprocess.run(argv, check=False, capture_output=True)
 
     def release(self) -> None:
         """Clear it and let others have it; nothing if that was done."""
