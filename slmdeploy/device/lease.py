@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ TTL_SECONDS = 60
 BEATS = 4
 """Signs of life in the time that a lease lasts without one."""
 
-RETRY_SECONDS = 20.0
+RETRY_SECONDS, FRESH_SECONDS = 20.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Lease:
         self.token = token
         self.taken_from = taken_from
         self._ttl_s = ttl_s
+        self._seen = time.monotonic()
         self._quiet = 0
         self._over = threading.Event()
 
@@ -92,6 +94,11 @@ class Lease:
         """Paths on the board of which one is there as soon as it is not ours any more."""
         folder = f"{self.transport.home()}/lease"
         return f"{folder}/{self.number}.over", f"{folder}/{self.number + 1}"
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it was ours a moment ago: between two runs nobody needs to ask again."""
+        return time.monotonic() - self._seen < FRESH_SECONDS
 
     def renew(self) -> None:
         """Give a sign of life.
@@ -103,6 +110,7 @@ class Lease:
         argv = _script(scripts.BEAT, f"{home}/lease", f"{home}/runs", str(self.number), self.token)
         told = self.transport.check(argv).stdout
         if told.split() == ["ours"]:
+            self._seen = time.monotonic()
             return
         now = _holder(told)
         if now is None:

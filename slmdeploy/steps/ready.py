@@ -142,11 +142,12 @@ def ready(
         with ExitStack() as stack:
             lease = _lease(stack, device, transport, use, progress)
             deployment, files = deploy(bundle, device, transport, progress=progress)
-            settings, below = None, transport
+            changes: tuple[Change, ...] = ()
+            below: Transport = transport
             if lease is not None:
                 tell = _teller(progress)
-                settings = stack.enter_context(changed_settings(lease, use.settings, tell))
-                below = DetachedTransport(transport, live=live, lease=lease, settings=settings)
+                changes = stack.enter_context(changed_settings(lease, use.settings, tell))
+                below = DetachedTransport(transport, live=live, lease=lease)
             runner = ExecutorchRunner(
                 below,
                 runner_dir=deployment.runner_dir,
@@ -154,7 +155,6 @@ def ready(
                 files=files,
                 manifest=bundle.manifest,
             )
-            changes = () if settings is None else settings.changes
             yield Ready(transport, deployment, runner, changes, lease)
 
 
