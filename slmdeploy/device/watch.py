@@ -67,7 +67,7 @@ class Watch:
             self._seen = parse_log(self.log, self.probes)
             if self.reason is None and self._seen.end is None:
                 self.reason = "the agent was cut off"
-            elif self.reason is None and self._seen.end != "told":
+            elif self.reason is None and self._seen.end != f"there is {self._stop}":
                 self.reason = f"the agent ended too early: {self._seen.end}"
         return self._seen
 

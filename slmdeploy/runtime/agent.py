@@ -364,8 +364,11 @@ class Agent:
 
     def _why_end(self) -> str:
         plan = self._plan
-        if self.told or any(os.path.exists(path) for path in plan.get("stop", ())):
+        if self.told:
             return "told"
+        for path in plan.get("stop", ()):
+            if os.path.exists(path):
+                return f"there is {path}"
         if self.log.broken:
             return "cannot write"
         if now_ns() - self.begun > plan.get("deadline_s", 3600.0) * 1e9:

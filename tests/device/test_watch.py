@@ -15,6 +15,7 @@ import pytest
 
 from slmdeploy.device.connect import connect
 from slmdeploy.device.jobs import find_jobs
+from slmdeploy.device.lease import leased
 from slmdeploy.device.probes.series import Observed
 from slmdeploy.device.watch import watched
 from slmdeploy.errors import ConnectError, UnknownNameError
@@ -38,7 +39,7 @@ def test_sensors_are_read_while_something_runs(here):
     with watched(here, program=None, names=FINE) as watch:
         assert watch.reason is None
     seen = watch.result()
-    assert (watch.reason, seen.end) == (None, "told")
+    assert watch.reason is None
     assert {"memory_available_bytes", "load_others_cores"} <= quantities(seen)
     assert seen.cost is not None
 
@@ -99,13 +100,23 @@ def test_an_agent_that_is_killed_leaves_what_it_wrote(here):
     assert "memory_available_bytes" in quantities(watch.result())
 
 
-def test_an_agent_that_ends_with_the_lease_is_said_to(here, tmp_path):
-    over = tmp_path / "7.over"
-    over.touch()
-    with watched(here, program=None, names=FINE, ends=[str(over)]) as watch:
-        pass
-    assert watch.reason is None
-    assert watch.result().end == "told"
+def test_an_agent_ends_with_the_lease_that_was_stolen_meanwhile(here):
+    with leased(here) as lease, watched(here, program=None, names=FINE, ends=lease.ends) as watch:
+        (found,) = find_jobs(here)
+        with leased(here, steal=True):
+            list(found.job.follow(live=False))
+    assert watch.reason == f"the agent ended too early: there is {lease.ends[1]}"
+    assert "memory_available_bytes" in quantities(watch.result())
+
+
+def test_the_agent_ends_when_the_lease_is_let_go_of(here):
+    with leased(here) as lease:
+        watch = watched(here, program=None, names=FINE, ends=lease.ends)
+        opened = watch.__enter__()
+        (found,) = find_jobs(here)
+    list(found.job.follow(live=False))
+    watch.__exit__(None, None, None)
+    assert opened.result().end == f"there is {lease.ends[0]}"
 
 
 def test_a_device_that_is_away_at_the_end_costs_the_values_alone(tmp_path):
@@ -220,4 +231,5 @@ def test_the_agent_ends_by_a_signal_as_jobs_send_it(here):
         (found,) = find_jobs(here)
         child = (Path(here.home()) / "runs" / found.job.id / "child").read_text().strip()
         here.check(["kill", f"-{int(signal.SIGTERM)}", child])
-    assert watch.result().end == "told"
+    assert watch.reason == "the agent ended too early: told"
+    assert "memory_available_bytes" in quantities(watch.result())

@@ -210,7 +210,7 @@ def test_it_ends_when_it_is_told(start, tmp_path) -> None:
     running = start({"sources": [files(tmp_path / "temp")], "stop": [str(stop)]})
     running.until(reads)
     stop.touch()
-    assert running.end()["end"] == "told"
+    assert running.end()["end"] == f"there is {stop}"
     assert running.process.wait() == 0
 
 
@@ -221,7 +221,7 @@ def test_it_ends_when_the_lease_is_over_or_another_one_is_there(start, tmp_path)
     running.until(reads)
     ends[1].parent.mkdir()
     ends[1].touch()
-    assert running.end()["end"] == "told"
+    assert running.end()["end"] == f"there is {ends[1]}"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
