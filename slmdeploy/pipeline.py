@@ -247,12 +247,12 @@ def provision(
     """
     from slmdeploy.steps.provisioning import provision_device
 
-    return _each(
-        _devices(devices),
-        _name,
-        lambda device: provision_device(
-            device, runtime, fetch=fetch, dry_run=dry_run, progress=progress
+    return _at_once(
+        devices,
+        lambda device, told: provision_device(
+            device, runtime, fetch=fetch, dry_run=dry_run, progress=told
         ),
+        progress,
     )
 
 
@@ -262,10 +262,9 @@ def unprovision(
     """Take a runtime off devices; refused where a deployment needs it, unless ``force``."""
     from slmdeploy.steps.provisioning import unprovision_device
 
-    return _each(
-        _devices(devices),
-        _name,
-        lambda device: unprovision_device(device, runtime, force=force, dry_run=dry_run),
+    return _at_once(
+        devices,
+        lambda device, _: unprovision_device(device, runtime, force=force, dry_run=dry_run),
     )
 
 

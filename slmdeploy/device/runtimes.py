@@ -21,6 +21,7 @@ from slmdeploy.errors import DeviceError
 from slmdeploy.transport.base import Transport
 
 __all__ = [
+    "NUMPY",
     "RECORD",
     "InstalledRuntime",
     "RuntimePlaces",
@@ -31,6 +32,8 @@ __all__ = [
     "record_text",
 ]
 
+NUMPY: Final = "numpy"
+"""Folder, below ``runtimes``, of the numpy that comes with a runtime."""
 RECORD: Final = "provisioned.json"
 """The file that says which folder of a runtime is the one to use."""
 
