@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 
 from slmdeploy.device.connect import connect
 from slmdeploy.device.probes.definitions import DEFINITIONS
-from slmdeploy.device.probes.reading import parse_reading, read_probes, values_of
+from slmdeploy.device.probes.reading import parse_reading, read_probes, source_rows, values_of
 from slmdeploy.device.probes.registry import probes
+from slmdeploy.device.probes.script import READ
 from slmdeploy.device.probes.types import Text
 from slmdeploy.errors import CommandError, UnknownNameError
 from slmdeploy.transport.base import Result
@@ -20,6 +23,7 @@ from slmdeploy.transport.local import LocalTransport
 from .recorded import BOARDS, FOLDER, is_whole, reading, texts
 
 ALL = probes()
+ROWS = source_rows(ALL)
 RECORDED = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.txt"))
 
 
@@ -72,6 +76,20 @@ def test_this_computer_is_read_by_plain_shell():
     assert isinstance(found["memory_total_bytes"].value, float)
     assert isinstance(found["process_peak_rss_bytes"].value, float)
     assert found["power_mode"].reason == "nvpmodel is not on this board"
+
+
+@pytest.mark.parametrize("shell", [["busybox", "sh"], ["bash"], ["dash"]], ids=" ".join)
+def test_any_shell_reads_the_same_things(shell):
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"there is no {shell[0]} here")
+    found = []
+    for argv in (shell, ["sh"]):
+        command = [*argv, "-c", READ, "sh", "1"]
+        said = subprocess.run(command, input=ROWS, capture_output=True, text=True, check=True)
+        assert said.stderr == ""
+        found.append([sorted(raw) for raw in parse_reading(said.stdout)])
+    assert found[0] == found[1]
+    assert len(found[0]) == 2
 
 
 def test_only_what_is_asked_for_is_read():
