@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from slmdeploy.device import lease_scripts as scripts
-from slmdeploy.device.owner import command_name, owner_name
+from slmdeploy.device.jobs import Job
+from slmdeploy.device.owner import command_name, has_ended, owner_name
 from slmdeploy.device.retry import Patience, retried
 from slmdeploy.errors import DeviceError
 from slmdeploy.transport.base import Transport
@@ -157,6 +158,9 @@ def leased(
 ) -> Iterator[Lease]:
     """Hold a board for one measurement.
 
+    From a process of this user and computer that has ended it is taken without further ado,
+    and a run that goes on for it is ended.
+
     Args:
         transport: The way to the device.
         owner: Whose it is; by default this user, host and process.
@@ -191,13 +195,21 @@ def read_holder(transport: Transport) -> Holder | None:
 
 def _take(transport: Transport, owner: str, command: str, ttl_s: int, *, steal: bool) -> Lease:
     home, token = transport.home(), uuid.uuid4().hex
-    argv = _script(
-        scripts.TAKE,
-        *(f"{home}/lease", f"{home}/runs", token, str(ttl_s), "steal" if steal else "-"),
-        *(_one_line(owner), _one_line(command)),
-    )
-    # Asked again after a lost connection, the board finds our token.
-    told = retried(lambda: transport.check(argv).stdout, Patience(RETRY_SECONDS))
+
+    def ask(whose: str) -> str:
+        argv = _script(
+            scripts.TAKE,
+            *(f"{home}/lease", f"{home}/runs", token, str(ttl_s), whose),
+            *(_one_line(owner), _one_line(command)),
+        )
+        # Asked again after a lost connection, the board finds our token.
+        return retried(lambda: transport.check(argv).stdout, Patience(RETRY_SECONDS))
+
+    told = ask("steal" if steal else "-")
+    holder = _holder(told)
+    if holder is not None and "taken" not in _fields(told) and has_ended(holder.owner):
+        _end_run(transport, holder)
+        told = ask(holder.token)
     holder, number = _holder(told), _fields(told).get("taken")
     if number is not None:
         return Lease(transport, int(number), token, holder, ttl_s)
@@ -205,6 +217,12 @@ def _take(transport: Transport, owner: str, command: str, ttl_s: int, *, steal: 
         f"{transport.name} is in use: {holder}.",
         hint="Wait for it, or take it from them with --steal; what they measure is then lost.",
     )
+
+
+def _end_run(transport: Transport, holder: Holder) -> None:
+    """End what a process of ours left running: it has ended, and nobody waits for it."""
+    if holder.run is not None:
+        Job(transport, holder.run).stop()
 
 
 def _holder(told: str) -> Holder | None:

@@ -59,7 +59,8 @@ TAKE = (
     LOOK
     + r"""
 # $1: folder of leases; $2: folder of runs; $3: our token; $4: seconds it lasts without a sign of
-# life; $5: "steal" or "-"; $6: whose it is; $7: for what. Says who had it, and "taken NUMBER".
+# life; $5: "steal", a token to steal it from, or "-"; $6: whose it is; $7: for what. Says who had
+# it, and "taken NUMBER".
 lease=$1
 mkdir -p "$lease" || exit 1
 look_up
@@ -75,7 +76,7 @@ while [ $tries -lt 20 ]; do
     echo "taken $last"
     exit 0
   fi
-  if [ $held = yes ] && [ "$5" != steal ]; then
+  if [ $held = yes ] && [ "$5" != steal ] && [ "$5" != "$l_token" ]; then
     rm -f "$lease/new-$3"
     say
     exit 0

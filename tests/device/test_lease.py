@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack, closing
@@ -12,6 +15,7 @@ from slmdeploy.device.connect import connect
 from slmdeploy.device.detached import RUNNER
 from slmdeploy.device.jobs import start_job
 from slmdeploy.device.lease import leased, read_holder
+from slmdeploy.device.owner import owner_name
 from slmdeploy.errors import DeviceError
 from slmdeploy.transport.local import LocalTransport
 
@@ -51,6 +55,34 @@ def test_stealing_says_whom_it_was_taken_from_and_the_robbed_one_learns_of_it(bo
         lease.renew()
         with pytest.raises(DeviceError, match=r"taken from us by eve@b"):
             robbed.renew()
+
+
+@pytest.fixture
+def ended():
+    """The owner's name of a process of this user and computer that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return re.sub(r"process \d+", f"process {process.pid}", owner_name())
+
+
+def test_a_process_of_ours_that_has_ended_holds_nothing_any_more(board, ended):
+    with leased(board, owner=ended) as left, leased(board) as lease:
+        assert lease.taken_from.owner == ended
+        lease.renew()
+        with pytest.raises(DeviceError, match="taken from us"):
+            left.renew()
+
+
+def test_what_a_process_of_ours_left_running_is_ended_with_it(board, ended, monkeypatch):
+    monkeypatch.setattr("slmdeploy.device.jobs.owner_name", lambda: ended)
+    job = start_job(board, ["sleep", "600"], name=RUNNER)
+    with leased(board, owner=ended), leased(board):
+        assert job.state().reason == "stopped"
+
+
+def test_a_process_of_ours_that_lives_is_asked_first(board):
+    with leased(board), pytest.raises(DeviceError, match="in use"), leased(board):
+        pass
 
 
 def test_letting_go_of_a_stolen_lease_leaves_the_new_one_alone(board):
