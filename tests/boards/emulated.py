@@ -65,6 +65,11 @@ six seconds, fresh for each test::
         vm_board.fill_disk(leave=1 << 20)          its only disk, ext4 with a journal
         vm_board.lose(3, delay="100ms")            percent of its packets
 
+Where the computer forbids namespaces or binfmt_misc, as containers often do, the shared boards are
+run by PRoot if that is installed: same files, sensors and programs on a port of loopback, and
+``board.isolated`` is false: no name, processes, root, cable or power of its own.
+``own_board`` and ``vm_board`` are skipped there. SLMDEPLOY_BOARDS_PROOT=1 asks for it anyway.
+
 What tier B cannot show: lost data that was not fsynced (the page cache is this computer's).
 Processors of this computer show through in nproc and /proc/stat; latencies are those
 of an emulator; each process has some 20 MB of qemu in its RSS; there is no /proc/device-tree
@@ -75,17 +80,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import pytest
 
 from tests.boards.emulated_board import EmulatedBoard
 from tests.boards.kinds import KINDS
-from tests.boards.readiness import why_no_vm, why_not
+from tests.boards.proot_board import ProotBoard
+from tests.boards.readiness import why_no_proot, why_no_vm, why_not
 from tests.boards.vm_board import VmBoard
 
 REQUIRED = "SLMDEPLOY_REQUIRE_BOARDS"
+PROOT = "SLMDEPLOY_BOARDS_PROOT"
 
 
 class OwnBoard(Protocol):
@@ -121,7 +128,7 @@ def agx_orin() -> Iterator[EmulatedBoard]:
 @pytest.fixture
 def vm_board() -> Iterator[VmBoard]:
     """A whole computer of the test's own, with a disk that can lose what was not fsynced."""
-    _need(why_not() or why_no_vm())
+    need(why_not() or why_no_vm())
     board = VmBoard()
     try:
         board.boot()
@@ -133,7 +140,7 @@ def vm_board() -> Iterator[VmBoard]:
 @pytest.fixture
 def own_board() -> Iterator[OwnBoard]:
     """Makes boards of the test's own, to break; they are removed after it."""
-    _need(why_not())
+    need(why_not())
     made: list[EmulatedBoard] = []
 
     def make(kind: str, **how: Any) -> EmulatedBoard:
@@ -148,15 +155,9 @@ def own_board() -> Iterator[OwnBoard]:
 
 
 def _shared(kind: str) -> Iterator[EmulatedBoard]:
-    with running_board(kind) as board:
-        yield board
-
-
-@contextlib.contextmanager
-def running_board(kind: str, **how: Any) -> Iterator[EmulatedBoard]:
-    """A fresh board, as ``own_board`` gives it, for a fixture of another scope."""
-    _need(why_not())
-    board = EmulatedBoard(KINDS[kind], **how)
+    """Where namespaces are forbidden, a lesser board does for tests that leave it whole."""
+    proot = _falls_back_on_proot()
+    board = ProotBoard(KINDS[kind]) if proot else _made(kind, {})
     try:
         board.boot()
         yield board
@@ -164,7 +165,31 @@ def running_board(kind: str, **how: Any) -> Iterator[EmulatedBoard]:
         board.down()
 
 
-def _need(reason: str | None) -> None:
+def _made(kind: str, how: Mapping[str, Any]) -> EmulatedBoard:
+    need(why_not())
+    return EmulatedBoard(KINDS[kind], **how)
+
+
+def _falls_back_on_proot() -> bool:
+    if os.environ.get(PROOT) == "1":
+        need(why_no_proot())
+        return True
+    return os.environ.get(REQUIRED) != "1" and why_not() is not None and why_no_proot() is None
+
+
+@contextlib.contextmanager
+def running_board(kind: str, **how: Any) -> Iterator[EmulatedBoard]:
+    """A fresh board, as ``own_board`` gives it, for a fixture of another scope."""
+    board = _made(kind, how)
+    try:
+        board.boot()
+        yield board
+    finally:
+        board.down()
+
+
+def need(reason: str | None) -> None:
+    """Skip the test for a reason, or fail it where boards are required."""
     if reason is not None and os.environ.get(REQUIRED) == "1":
         pytest.fail(f"{REQUIRED}=1, but {reason}")
     if reason is not None:

@@ -59,6 +59,7 @@ class EmulatedBoard:
         user: Who logs in.
         user_home: Their home folder on the board.
         address: Its address; sshd listens on port 22.
+        isolated: Whether name, processes, users and network are its own.
         client_key: Private key that it lets in.
         sensors: The files behind /sys, /proc and the vendor's tools.
     """
@@ -66,6 +67,8 @@ class EmulatedBoard:
     user = USER
     user_home = f"/home/{USER}"
     port = 22
+    needs_binfmt = True
+    isolated = True
 
     def __init__(
         self,
@@ -87,7 +90,8 @@ class EmulatedBoard:
             persistent: Outlives this process.
             values: What sensors show at first, where it differs from the kind's values.
         """
-        register()
+        if self.needs_binfmt:
+            register()
         self.kind = kind
         self.name = name or kind.name
         self._rootfs = rootfs()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.boards.binfmt import register
@@ -23,6 +25,13 @@ PROGRAMS = {
     "mkfs.ext4": "e2fsprogs",
 }
 
+PROOT_PROGRAMS = {
+    "proot": "proot",
+    "qemu-aarch64-static": "qemu-user-static",
+    "mmdebstrap": "mmdebstrap",
+    "setpriv": "util-linux",
+    "ssh-keygen": "openssh-client",
+}
 VM_PROGRAMS = {
     "qemu-system-aarch64": "qemu-system-arm",
     "qemu-img": "qemu-utils",
@@ -35,9 +44,9 @@ def why_not() -> str | None:
     """Why this computer cannot run emulated boards; ``None`` where it can."""
     if os.geteuid() != 0:
         return "emulated boards need root, at least that of tests/boards/as-root"
-    missing = sorted({package for name, package in PROGRAMS.items() if shutil.which(name) is None})
+    missing = _missing(PROGRAMS)
     if missing:
-        return f"emulated boards need {' '.join(missing)} (scripts/setup --boards)"
+        return f"emulated boards need {missing} (scripts/setup --boards)"
     try:
         register()
     except BoardError as error:
@@ -49,16 +58,32 @@ def why_not() -> str | None:
     return None
 
 
+def why_no_proot() -> str | None:
+    """Why this computer cannot even run the lesser boards; ``None`` where it can."""
+    if os.geteuid() != 0:
+        return "emulated boards under PRoot need root for their root file system"
+    missing = _missing(PROOT_PROGRAMS)
+    if missing:
+        return f"emulated boards under PRoot need {missing} (scripts/setup --boards)"
+    if platform.machine() != "x86_64":
+        return "emulated boards under PRoot need an x86-64 computer"
+    clear_leftovers()
+    return None
+
+
 def why_no_vm() -> str | None:
     """Why this computer cannot run tier C, given that it can run tier B; ``None`` where it can."""
-    missing = sorted(
-        {package for name, package in VM_PROGRAMS.items() if shutil.which(name) is None}
-    )
+    missing = _missing(VM_PROGRAMS)
     if missing:
-        return f"emulated boards of tier C need {' '.join(missing)} (scripts/setup --boards)"
+        return f"emulated boards of tier C need {missing} (scripts/setup --boards)"
     if not Path("/dev/net/tun").exists():
         return "emulated boards of tier C need /dev/net/tun"
     return None
+
+
+def _missing(programs: Mapping[str, str]) -> str:
+    """Names of the packages whose programs are not installed."""
+    return " ".join(sorted({programs[name] for name in programs if shutil.which(name) is None}))
 
 
 def _overlay_fails() -> str | None:

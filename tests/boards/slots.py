@@ -22,7 +22,7 @@ from tests.boards.places import BoardError, run_folder
 NETWORK = "198.18"
 SLOTS = 2048
 CABLE_LAID = "cable-laid"
-_HOLDERS = (b"unshare", b"sh", b"qemu-system-aarch64")
+_HOLDERS = (b"unshare", b"sh", b"qemu-system-aarch64", b"proot")
 MEMORY_V1 = Path("/sys/fs/cgroup/memory")
 MEMORY_V2 = Path("/sys/fs/cgroup")
 
@@ -80,9 +80,7 @@ class Slot:
 
     def clear(self) -> None:
         """End what runs here, and remove what is left of it."""
-        for pid in _processes_of(self.folder):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill_processes_of(self.folder)
         if (self.folder / CABLE_LAID).exists():
             self._remove_cable()
         group = self.memory_group
@@ -159,8 +157,15 @@ def _try(number: int) -> Slot | None:
     return Slot(number, lock)
 
 
+def kill_processes_of(folder: Path) -> None:
+    """End the processes that hold a board together."""
+    for pid in _processes_of(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def _processes_of(folder: Path) -> Iterator[int]:
-    """Processes that hold a board together: they have its folder as an argument."""
+    """They have its folder as an argument, or run a program that lies there."""
     wanted = os.fsencode(folder)
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -168,5 +173,8 @@ def _processes_of(folder: Path) -> Iterator[int]:
         with contextlib.suppress(OSError):
             arguments = (entry / "cmdline").read_bytes().split(b"\0")
             named = any(word == wanted or wanted + b"/" in word for word in arguments)
-            if named and arguments[0] in _HOLDERS:
+            runs = arguments[0].endswith(b"qemu-aarch64-static") and (
+                wanted + b"/" in (entry / "maps").read_bytes()
+            )
+            if runs or (named and arguments[0] in _HOLDERS):
                 yield int(entry.name)
