@@ -417,9 +417,24 @@ def bench(
         shown = _each(chosen, _name, lambda device: asked.show(device, progress))
         return tuple(Attempt(one.subject, None, one.error) for one in shown)
     with _store(store) as kept:
-        return _at_once(
-            devices, asked.run, progress, then=lambda measured: kept.get(kept.add(measured))
+        measured = _at_once(
+            devices, asked.run, progress, then=lambda record: kept.get(kept.add(record))
         )
+    return tuple(one if one.value is None else _judged(one.subject, one.value) for one in measured)
+
+
+def _judged(device: str, record: Record) -> Attempt[Record]:
+    """A record, and beside one that counts for nothing an error that says so."""
+    from slmdeploy.errors import DeviceError
+
+    if record.status == "valid":
+        return Attempt(device, record)
+    said = (record.reason or "no reason is known").rstrip(".")
+    error = DeviceError(
+        f"No run on {device} counts: {said}.",
+        hint=f"What is known of it is kept: slmdeploy runs show {record.id}",
+    )
+    return Attempt(device, record, error)
 
 
 def runs(*, store: str | None = None) -> tuple[Record, ...]:
