@@ -225,6 +225,7 @@ flushing= start=
   start=$(set -f; set -- ${row##*) }; shift 19; echo "$1")
 }
 echo "$$ $start" >"$in/writer" && echo "$4" >"$in/owner" || exit 3
+sync "$in/owner" 2>/dev/null &  # after a power cut, who comes back is known by it
 part=$in/plan
 : >"$part" || exit 3
 blocks "$3" iflag=fullblock
