@@ -424,7 +424,7 @@ def _judged(device: str, record: Record) -> Attempt[Record]:
 def runs(*, store: str | None = None) -> tuple[Record, ...]:
     """The records of the store, newest first, failed ones too."""
     with _store(store) as kept:
-        return tuple(kept.list(samples=False))
+        return tuple(reversed(kept.list(samples=False)))
 
 
 def record(run: str, *, store: str | None = None) -> Record:
