@@ -18,7 +18,7 @@ from tests.runtime.conftest import only_one
 
 MIB = 1 << 20
 ROOT = Path(__file__).resolve().parents[2]
-CONTEXT = 64
+CONTEXT = 256
 # Short prompts: an emulated processor works on a chunk for as long as it is, whatever is in it.
 TARGET = """extends = "{}-executorch"
 description = "An emulated board"

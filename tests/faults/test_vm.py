@@ -56,8 +56,6 @@ def test_cut_during_upload(
     vm: VmBoard, lab: Lab, small: Path, tmp_path: Path, share: float
 ) -> None:
     """The first version is there for long, the second is being sent."""
-    monkeypatch.chdir(lab.folder)
-    monkeypatch.setattr("slmdeploy.transport.ssh.link.DEAD_LINK_SECONDS", 6)
     assert lab.run("push", small, "--device", "pi").code == 0
     old = bundles(vm.device())
     new = padded(tmp_path / "new", "padded", size=8 * MIB)
