@@ -13,7 +13,12 @@ pytestmark = pytest.mark.board
 SENSORS = {
     ("temperature_c", "cpu-thermal"),
     ("clock_mhz", "policy0"),
-    ("power_rail_w", "VDD_IN"),
+    ("power_total_w", "VDD_IN"),
+    ("power_rail_w", "VDD_SOC"),
+    ("throttle_now", "cooling by cpufreq-cpu0"),
+    ("throttle_events", "oc1 under-voltage"),
+    ("current_alarm", "VDD_IN critical"),
+    ("power_mode", ""),
     ("process_anon_bytes", ""),
 }
 
