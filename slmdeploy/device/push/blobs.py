@@ -12,7 +12,7 @@ from slmdeploy.bundle.chunks import Chunk, hash_chunks
 from slmdeploy.device.push import scripts
 from slmdeploy.device.push.plan import Item
 from slmdeploy.device.push.sending_plan import SMALL_FILE_BYTES, BlobPlan, plan_blob, plan_rows
-from slmdeploy.device.push.stream import Payload, archive, changed
+from slmdeploy.device.push.stream import Payload, archive, changed, unreadable
 from slmdeploy.device.push.survey import (
     NEEDED,
     Place,
@@ -23,7 +23,7 @@ from slmdeploy.device.push.survey import (
     script,
     sender_name,
 )
-from slmdeploy.errors import BundleError, TransferError
+from slmdeploy.errors import TransferError
 from slmdeploy.transport.base import Pours, Progress, Result, Transport
 
 __all__ = ["Sending"]
@@ -290,7 +290,7 @@ def _hashed(item: Item) -> tuple[Chunk, ...]:
     try:
         digest, chunks = hash_chunks(item.source)
     except OSError as error:
-        raise BundleError(f"{item.source} cannot be read: {error.strerror or error}.") from error
+        raise unreadable(item.source, error) from error
     if digest != item.sha256:
         raise changed(item.source, digest, item.sha256)
     return chunks

@@ -31,7 +31,7 @@ __all__ = [
     "survey",
 ]
 
-NEEDED = ("dd", "dd with iflag=fullblock", "tar", "find")
+NEEDED = ("awk", "dd", "dd with iflag=fullblock", "tar", "find")
 """Tools without which nothing can be received as a stream."""
 
 _KINDS = ("absent", "blob", "current", "df", "have", "indexes", "lacks", "part", "stamp", "tag")
