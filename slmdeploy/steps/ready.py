@@ -23,6 +23,7 @@ from slmdeploy.runtime.build import Kernels
 from slmdeploy.runtime.executorch import ExecutorchRunner
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.steps.outcomes import Pushed
+from slmdeploy.steps.runnerless import no_runner_reason, refuse_without_runner
 from slmdeploy.transport.base import Transport
 
 __all__ = ["Ready", "deploy", "files_for", "planned", "push_to", "ready"]
@@ -72,9 +73,10 @@ def deploy(
     verify: bool = False,
     dry_run: bool = False,
     progress: Progress,
-) -> tuple[Deployment, RunnerFiles]:
-    """Bring the bundle and its runner to a connected device."""
-    files = files_for(bundle, device, transport, progress)
+) -> tuple[Deployment, RunnerFiles | None]:
+    """Bring the bundle, and its runner if there is one, to a connected device."""
+    runs = no_runner_reason(bundle, device) is None
+    files = files_for(bundle, device, transport, progress) if runs else None
     deployment = push_bundle(
         bundle.path,
         bundle.manifest,
@@ -96,7 +98,9 @@ def push_to(
     progress: Progress,
 ) -> Pushed:
     """Connect and push, or with ``dry_run`` only look what would be sent."""
+    progress(Step(f"connect to {device.name}"))
     with closing(retried(lambda: connect(device), Patience(CONNECT_SECONDS))) as transport:
+        progress(Step(f"connect to {device.name}", finished=True))
         done, _ = deploy(
             bundle, device, transport, verify=verify, dry_run=dry_run, progress=progress
         )
@@ -133,15 +137,19 @@ def ready(
         live: Lines of the runner come at once, not at its end: for a person who waits.
 
     Raises:
-        DeviceError: The device is away, refuses us, is in use or has no room.
+        DeviceError: The device is away, refuses us, is in use, has no room, or nothing of
+            ours runs there.
         HostError: This computer cannot make the runner.
     """
+    refuse_without_runner(bundle, device)
     progress(Step(f"connect to {device.name}"))
     with closing(retried(lambda: connect(device), Patience(CONNECT_SECONDS))) as transport:
         progress(Step(f"connect to {device.name}", finished=True))
         with ExitStack() as stack:
             lease = _lease(stack, device, transport, use, progress)
             deployment, files = deploy(bundle, device, transport, progress=progress)
+            if files is None or deployment.runner_dir is None:  # refused above
+                raise AssertionError(deployment)
             changes: tuple[Change, ...] = ()
             below: Transport = transport
             if lease is not None:

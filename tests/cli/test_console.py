@@ -113,3 +113,9 @@ def test_two_threads_may_tell_at_once(capsys):
     for thread in threads:
         thread.join()
     assert len(capsys.readouterr().err.splitlines()) == 20
+
+
+def test_a_remark_is_a_line_without_seconds(capsys):
+    LineProgress()(Step("pi5-a: governor of policy0: ondemand -> performance", finished=True))
+    told = capsys.readouterr().err
+    assert told == "pi5-a: governor of policy0: ondemand -> performance\n"

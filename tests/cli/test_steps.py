@@ -242,6 +242,13 @@ def test_bench_hands_on_the_workload_and_prints_the_table(cli, step, bundle):
     assert "THE TABLE" in done.stdout
 
 
+def test_a_dry_run_of_bench_says_what_it_would_do(cli, step, bundle):
+    step("bench", (Attempt("pi5-a", None),))
+    assert cli("bench", bundle, "--device", "pi5-a", "--dry-run").stdout == (
+        "pi5-a: would be measured\n"
+    )
+
+
 def test_bench_with_json_has_the_whole_record(cli_json, step, bundle):
     step("bench", (Attempt("local", record(id="r-1")),))
     code, document = cli_json("bench", bundle)
