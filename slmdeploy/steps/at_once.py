@@ -16,7 +16,7 @@ from slmdeploy.steps.outcomes import Attempt
 if TYPE_CHECKING:
     from slmdeploy.device.types import Device
 
-__all__ = ["MOST_AT_ONCE", "at_once", "on_each", "told_by"]
+__all__ = ["MOST_AT_ONCE", "at_once", "attempted", "on_each", "told_by"]
 
 MOST_AT_ONCE = 32
 """Devices; further ones wait until one is done."""
@@ -78,8 +78,16 @@ def on_each(
         _in_threads(boards, work, then, ended)
     for device in devices:
         if id(device) not in ended:
-            ended[id(device)] = _attempt(device, lambda device=device: then(work(device)))  # type: ignore[misc]
+            ended[id(device)] = attempted(device.name, lambda device=device: then(work(device)))  # type: ignore[misc]
     return tuple(ended[id(device)] for device in devices)
+
+
+def attempted(subject: str, work: Callable[[], U]) -> Attempt[U]:
+    """Do a step for one target or device, and keep an error for the others' sake."""
+    try:
+        return Attempt(subject, work())
+    except SlmdeployError as error:
+        return Attempt[U](subject, None, error)
 
 
 def told_by(device: Device, devices: Sequence[Device], progress: Progress) -> Progress:
@@ -92,13 +100,6 @@ def told_by(device: Device, devices: Sequence[Device], progress: Progress) -> Pr
         progress(dataclasses.replace(step, name=named))
 
     return tell
-
-
-def _attempt(device: Device, work: Callable[[], U]) -> Attempt[U]:
-    try:
-        return Attempt(device.name, work())
-    except SlmdeployError as error:
-        return Attempt[U](device.name, None, error)
 
 
 def _in_threads(
@@ -126,7 +127,7 @@ def _in_threads(
         for _ in devices:
             device, result = _next(results)
             try:
-                ended[id(device)] = _attempt(device, lambda result=result: then(result()))  # type: ignore[misc]
+                ended[id(device)] = attempted(device.name, lambda result=result: then(result()))  # type: ignore[misc]
             except Exception as error:  # noqa: BLE001  raised when the others are done
                 bug = bug or error
             if waiting:
