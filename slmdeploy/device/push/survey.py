@@ -16,6 +16,7 @@ from slmdeploy.transport.base import Transport
 
 __all__ = [
     "NEEDED",
+    "REPLACED",
     "Damaged",
     "Part",
     "Place",
@@ -33,6 +34,9 @@ __all__ = [
 
 NEEDED = ("awk", "dd", "dd with iflag=fullblock", "tar", "find")
 """Tools without which nothing can be received as a stream."""
+
+REPLACED = frozenset({"dd with iflag=fullblock", "tar"})
+"""Of these, what the transport's own ``put`` stands in for, with whole files."""
 
 _KINDS = ("absent", "blob", "current", "df", "have", "indexes", "lacks", "part", "stamp", "tag")
 _OWN_TAGS: set[str] = set()
