@@ -25,7 +25,8 @@ def read_ability(transport: Transport, *, python: bool) -> BoardAbility:
         python: Whether its Pythons are asked, too.
 
     Raises:
-        ConnectError: It is away, or did not answer in time.
+        ConnectError: It is away.
+        CommandError: It did not answer in time.
     """
     before = time.time()
     said = transport.run(["sh", "-c", READ, "slmdeploy"], timeout=_TIMEOUT_S).stdout

@@ -77,7 +77,8 @@ def read_interpreters(transport: Transport) -> tuple[Interpreter, ...]:
     """The Pythons of a board, its own ``python3`` first; empty where it has none.
 
     Raises:
-        ConnectError: The board is away, or did not answer in time.
+        ConnectError: The board is away.
+        CommandError: It did not answer in time.
     """
     argv = ["sh", "-c", _LIST, "slmdeploy", _ASK]
     return parse_interpreters(transport.run(argv, timeout=_TIMEOUT_S).stdout)
