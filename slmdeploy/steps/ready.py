@@ -18,12 +18,14 @@ from slmdeploy.device.runs.retry import Patience, retried
 from slmdeploy.device.runs.settings import changed_settings, plan_settings
 from slmdeploy.device.runs.settings_plan import USUAL, Change, Use
 from slmdeploy.device.types import Device
+from slmdeploy.errors import SlmdeployError
 from slmdeploy.progress import Progress, Step, bytes_of
 from slmdeploy.runtime.build import Kernels
 from slmdeploy.runtime.executorch import ExecutorchRunner
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.steps.outcomes import Pushed
 from slmdeploy.steps.runnerless import no_runner_reason, refuse_without_runner
+from slmdeploy.target.load import load_target
 from slmdeploy.transport.base import Transport
 
 __all__ = ["Ready", "deploy", "files_for", "planned", "push_to", "ready"]
@@ -111,7 +113,7 @@ def push_to(
         skipped_bytes=done.skipped_bytes,
         dry_run=dry_run,
         copied_bytes=done.copied_bytes,
-        remarks=done.remarks,
+        remarks=(*_other_board(bundle, device), *done.remarks),
     )
 
 
@@ -145,6 +147,8 @@ def ready(
     progress(Step(f"connect to {device.name}"))
     with closing(retried(lambda: connect(device), Patience(CONNECT_SECONDS))) as transport:
         progress(Step(f"connect to {device.name}", finished=True))
+        for remark in _other_board(bundle, device):
+            _teller(progress)(remark)
         with ExitStack() as stack:
             lease = _lease(stack, device, transport, use, progress)
             deployment, files = deploy(bundle, device, transport, progress=progress)
@@ -188,6 +192,22 @@ def _lease(
         before = lease.taken_from
         _teller(progress)(f"took {device.name} from {before.owner} ({before.command!r})")
     return lease
+
+
+def _other_board(bundle: Bundle, device: Device) -> Iterator[str]:
+    """That a bundle was made for another kind of board: it may run there, and be no measure."""
+    if device.board is None:
+        return
+    manifest = bundle.manifest
+    try:
+        board = load_target(manifest.target).board
+    except SlmdeployError:  # the profile may be gone since the export
+        return
+    if board != device.board:
+        yield (
+            f"{manifest.name} was made for {board} (target {manifest.target}); "
+            f"{device.name} is {device.board}."
+        )
 
 
 def _teller(progress: Progress) -> Callable[[str], None]:

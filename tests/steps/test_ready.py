@@ -33,7 +33,7 @@ def deployed(monkeypatch):
 
 @pytest.fixture
 def bundle():
-    return SimpleNamespace(manifest=None)
+    return SimpleNamespace(manifest=SimpleNamespace(runner="own", target="gone"))
 
 
 def test_a_board_is_held_while_it_is_used(sshd_board, deployed, bundle):
