@@ -336,6 +336,14 @@ def test_runs_show_gives_the_record(cli_json, step):
     assert document["record"]["samples"][1]["reason"] == "killed"
 
 
+def test_runs_show_gives_people_the_figures_and_how_each_process_ended(cli, step):
+    step("record", record(id="r-1"))
+    step("report", "the table of r-1")
+    shown = cli("runs", "show", "r-1").stdout
+    assert shown.startswith("the table of r-1\n\nprocess ")
+    assert "killed" in shown
+
+
 def test_fetch_says_where_it_is_and_what_must_be_said_of_it(cli, step):
     got = Fetched("demo", Path("/cache/demo"), GIB, already_there=False, note="dequantized Q4_1")
     step("fetch", got)
