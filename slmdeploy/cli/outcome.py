@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from slmdeploy.cli.console import Console, plain
+from slmdeploy.cli.console import Console, plain, visible
 from slmdeploy.cli.errors import error_payload, worst
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _line(attempt: Attempt[T], people: Callable[[str, T], str], idle: str | None
         return f"{attempt.subject}: {idle}"
     lines = [] if attempt.value is None else [people(attempt.subject, attempt.value)]
     if attempt.error is not None:
-        lines.append(f"{attempt.subject}: {attempt.error}")
+        lines.append(f"{attempt.subject}: {visible(str(attempt.error))}")
     return "\n".join(lines)
 
 

@@ -43,6 +43,12 @@ def test_what_could_not_be_had_is_a_dash_and_not_nothing():
     assert table_text(["a", "b"], [("x", None)]).splitlines()[1].split() == ["x", "-"]
 
 
+def test_a_cell_is_one_line_whatever_a_board_calls_its_processes():
+    lines = table_text(["a", "b"], [("\x1b[2Jx\ny\x0bz", "\x85\u2028")]).splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("\ufffd[2Jx y\ufffdz")
+
+
 def test_a_table_without_rows_is_its_head():
     assert table_text(["a", "b"], []) == "a  b"
 
