@@ -79,6 +79,8 @@ def command(*, console: Console, in_project: bool | None, **given: Any) -> None:
     for note in _notes(added):
         console.note(note)
     console.show("slmdeploy/devices-add/1", vars(added), lambda: _text(added))
+    if not added.dry_run:
+        console.note(f"Next: slmdeploy doctor --device {added.device.name}")
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -101,6 +103,4 @@ def _notes(added: Added) -> list[str]:
         )
     elif added.board_reason:
         notes.append(f"No kind of board was written down: {added.board_reason}. See --board.")
-    if not added.dry_run:
-        notes.append(f"Next: slmdeploy doctor --device {added.device.name}")
     return notes

@@ -25,6 +25,7 @@ from slmdeploy.device.push.survey import (
     sender_name,
 )
 from slmdeploy.errors import TransferError
+from slmdeploy.target.units import format_bytes
 from slmdeploy.transport.base import Pours, Progress, Result, Transport
 
 __all__ = ["Sending"]
@@ -253,8 +254,9 @@ class Sending:
             raise TransferError(
                 f"{name} has {free} bytes free at {self._transport.home()}, and {needed} bytes "
                 "would be written.",
-                hint=f"Remove what is not needed there, at least {needed + _SPARE_BYTES - free} "
-                f"bytes; slmdeploy devices gc {name} removes what no bundle uses.",
+                hint="Remove what is not needed there, at least "
+                f"{format_bytes(needed + _SPARE_BYTES - free)}; slmdeploy devices gc {name} "
+                "removes what no bundle uses.",
             )
 
     def _refuse_lacking(self) -> None:
