@@ -8,13 +8,12 @@ the others did. Rooms are imported where they are used: ``report`` must not load
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from slmdeploy.errors import UsageError
 from slmdeploy.progress import Progress, silent
-from slmdeploy.steps.at_once import at_once, attempted
+from slmdeploy.steps.at_once import at_once, in_turn
 from slmdeploy.steps.outcomes import (
     Attempt,
     Exported,
@@ -169,7 +168,7 @@ def export(
         dry_run=dry_run,
         progress=progress,
     )
-    return tuple(attempted(target, partial(prepared.export, target)) for target in targets)
+    return in_turn(targets, prepared.export)
 
 
 def verify(
@@ -187,7 +186,7 @@ def verify(
     from slmdeploy.steps.verifying import verify_bundle
 
     if not devices:
-        return (attempted("host", lambda: verify_bundle(bundle, None, progress)),)
+        return in_turn(("host",), lambda _: verify_bundle(bundle, None, progress))
     return at_once(
         devices, lambda device, told: verify_bundle(bundle, device, told, use=Use(steal)), progress
     )
