@@ -11,7 +11,7 @@ from slmdeploy.bench.imports.parsed import Parsed
 from slmdeploy.bench.summary import size_values
 from slmdeploy.bundle.folder import Bundle, open_bundle
 from slmdeploy.bundle.manifest import MANIFEST_NAME
-from slmdeploy.errors import UsageError
+from slmdeploy.errors import UnknownNameError, UsageError
 from slmdeploy.store.imported import Imported
 from slmdeploy.store.record import Record
 
@@ -47,8 +47,10 @@ def import_file(
     data = _read(file)
     try:
         parsed = parse(data, name)
+    except UnknownNameError:
+        raise  # it is not about the file
     except UsageError as error:
-        raise type(error)(f"{file}: {error.message}", hint=error.hint) from error
+        raise UsageError(f"{file}: {error.message}", hint=error.hint) from error
     opened = None if bundle is None else open_bundle(bundle)
     manifest = None if opened is None else opened.manifest
     return Record(
