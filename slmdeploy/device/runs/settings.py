@@ -9,6 +9,7 @@ next measurement and ``slmdeploy devices restore`` call.
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -160,10 +161,21 @@ def _refuse_forbidden(transport: Transport, survey: Survey, changes: Sequence[Ch
 
 
 def _needs_root(change: Change) -> str:
-    """What sudoers must allow; no wildcards, which in sudoers match further arguments too."""
-    if change.kind == "governor":
-        return f"/usr/bin/tee {change.key}"
-    return {"mode": "/usr/sbin/nvpmodel", "clocks": "/usr/bin/jetson_clocks"}[change.kind]
+    """What sudoers must allow, with its arguments; no wildcards, which match further ones too.
+
+    A command without arguments there may be run with any: nvpmodel would write any file.
+    """
+    file = re.sub(r"([,:=\\ ])", r"\\\1", change.key)
+    mode, clocks = "/usr/sbin/nvpmodel", "/usr/bin/jetson_clocks"
+    commands = {
+        "governor": (f"/usr/bin/tee {file}",),
+        "mode": (f"{mode} -q", f"{mode} -m {change.old}", f"{mode} -m {change.new}"),
+        "clocks": (
+            f'{clocks} ""',
+            *(f"{clocks} {word}" for word in ("--show", f"--store {file}", f"--restore {file}")),
+        ),
+    }
+    return ", ".join(commands[change.kind])
 
 
 def _plan(transport: Transport, survey: Survey, wanted: Wanted) -> tuple[Change, ...]:

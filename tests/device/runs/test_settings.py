@@ -107,6 +107,21 @@ def test_without_sudo_it_is_refused_before_anything_is_changed(own_board):
     assert governor(board) == "ondemand"
 
 
+def test_what_sudoers_is_said_to_need_is_enough(own_board):
+    nano = own_board("orin-nano", sudo=False)
+    nano.root(["ln", "-s", "/usr/bin/nvpmodel", "/usr/sbin/nvpmodel"])  # where NVIDIA has it
+    wanted = Wanted(governor="performance", power_mode="2", clocks="max")
+    with closing(connect(nano.device())) as transport, leased(transport) as lease:
+        with pytest.raises(DeviceError) as told, changed_settings(lease, wanted, print):
+            pass
+        line = told.value.hint.partition(" add: ")[2] + "\n"
+        nano.root(["tee", "/etc/sudoers.d/slmdeploy"], stdin=line.encode())
+        with changed_settings(lease, wanted, print):
+            assert governor(nano) == "performance"
+            assert "password" in transport.run(["sudo", "-n", "nvpmodel", "-p"]).stderr
+        assert governor(nano) != "performance"
+
+
 def test_mode_and_clocks_of_a_jetson_are_put_back_as_well(nano):
     def state():
         script = f"nvpmodel -q; cat {CPU}/scaling_min_freq {CPU}/scaling_governor"
