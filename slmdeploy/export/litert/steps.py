@@ -1,0 +1,144 @@
+"""A decoder as one call of a signature: cache in, logits and new keys and values out.
+
+LiteRT's interpreter has no buffers that a graph could change, so the cache is an input
+that the runner writes between calls. Nothing in the graph writes to it: attention goes
+over the old cache and over the new keys side by side, and the softmax joins both.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from slmdeploy.model.config import DecoderConfig
+from slmdeploy.model.decoder import Decoder
+
+__all__ = ["KEY", "VALUE", "DecoderStep", "cache_inputs", "step_inputs"]
+
+KEY, VALUE = "key_{}", "value_{}"
+"""Names of a layer's tensors, of the cache (inputs) and of what is new (outputs)."""
+
+HIDDEN = -1e9
+"""Added to scores of places that must not be seen; its exponential is 0 in float32."""
+
+
+class DecoderStep(nn.Module):
+    """One call: S tokens at a position.
+
+    Args:
+        decoder: Its rotary tables have as many positions as the cache.
+        rows: Whether the caller asks for one row of logits or all; of one token's call
+            there is one anyway.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, decoder: Decoder, rows: Literal["one", "all"]) -> None:
+        super().__init__()
+        self.config = decoder.config
+        self.embedding = decoder.embedding
+        self.stages = nn.ModuleList(decoder.stages())
+        self.rows = rows
+        self.register_buffer("cos", decoder.cos, persistent=False)
+        self.register_buffer("sin", decoder.sin, persistent=False)
+
+    def forward(
+        self, tokens: Tensor, position: Tensor, last: Tensor | None = None, **cache: Tensor
+    ) -> dict[str, Tensor]:
+        """Logits of a chunk, and what must be written to the cache.
+
+        Args:
+            tokens: int32 [1, S].
+            position: int32 [1], of the first token.
+            last: int32 [1], the row that is asked for; ``None`` for all.
+            **cache: ``key_<layer>`` and ``value_<layer>``, float32 [kv_heads, capacity,
+                head_dim] each; places from ``position`` on are not looked at.
+
+        Returns:
+            ``logits`` float32 [1 or S, vocabulary], and as in ``cache`` by name the new
+            keys and values, float32 [kv_heads, S, head_dim], of the places from
+            ``position`` on.
+        """
+        length = tokens.shape[1]
+        positions = position + torch.arange(length, dtype=torch.int32)
+        cos, sin = _rows(self.cos, positions), _rows(self.sin, positions)
+        old, new = self._masks(position, length)
+        x: Tensor = self.embedding(tokens)[0]
+        first, *middle, final = self.stages
+        query, key, value = first(x, cos, sin)
+        written: dict[str, Tensor] = {}
+        for layer, stage in enumerate(middle):
+            attended = self._attend(layer, (query, key, value), cache, written, (old, new))
+            x, query, key, value = stage(x, attended, cos, sin)
+        if last is not None:
+            # Of the last layer only the row that is asked for goes on.
+            x, query, old, new = (_rows(value, last) for value in (x, query, old, new))
+        attended = self._attend(len(middle), (query, key, value), cache, written, (old, new))
+        logits: Tensor = final(x, attended)
+        return {"logits": logits, **written}
+
+    def _masks(self, position: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """What is added to scores over the cache [S, capacity] and over new keys [S, S]."""
+        places = torch.arange(self.cos.shape[0], dtype=torch.int32)
+        old = torch.where(places[None] < position[:, None], 0.0, HIDDEN)
+        new = torch.full((length, length), HIDDEN).triu(diagonal=1)
+        return old.expand(length, -1), new
+
+    def _attend(
+        self,
+        layer: int,
+        projected: tuple[Tensor, Tensor, Tensor],
+        cache: dict[str, Tensor],
+        written: dict[str, Tensor],
+        masks: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        """Attention of a layer, [rows, heads * head_dim]; notes what is to be written."""
+        query, key, value = projected
+        keys, values = cache[KEY.format(layer)], cache[VALUE.format(layer)]
+        new_keys, new_values = key.transpose(0, 1), value.transpose(0, 1)
+        written[KEY.format(layer)], written[VALUE.format(layer)] = new_keys, new_values
+        length, heads, size = query.shape
+        kv_heads, capacity = keys.shape[0], keys.shape[1]
+        # A group's heads are rows of one product, so that keys need not be repeated.
+        rows = (query * (1 / math.sqrt(size))).transpose(0, 1).reshape(kv_heads, -1, size)
+        mask = torch.cat(masks, dim=-1).repeat(heads // kv_heads, 1)[None]
+        scores = torch.cat(
+            [torch.bmm(rows, keys.transpose(1, 2)), torch.bmm(rows, new_keys.transpose(1, 2))],
+            dim=-1,
+        )
+        weights = torch.softmax(scores + mask, dim=-1)
+        attended = torch.bmm(weights[..., :capacity], values)
+        attended = attended + torch.bmm(weights[..., capacity:], new_values)
+        return attended.reshape(heads, length, size).transpose(0, 1).reshape(length, -1)
+
+
+def _rows(table: Tensor, places: Tensor) -> Tensor:
+    """Rows of a table [N, ...], as the lookup that LiteRT has.
+
+    An index would be checked against the ends of the table by a dozen operators.
+    """
+    looked_up = functional.embedding(places, table.reshape(table.shape[0], -1))
+    return looked_up.reshape(places.shape[0], *table.shape[1:])
+
+
+def cache_inputs(config: DecoderConfig, capacity: int) -> dict[str, Tensor]:
+    """An empty cache, by the names of its inputs."""
+    shape = (config.kv_heads, capacity, config.head_dim)
+    names = [name.format(layer) for layer in range(config.layers) for name in (KEY, VALUE)]
+    return {name: torch.zeros(shape) for name in names}
+
+
+def step_inputs(
+    config: DecoderConfig, capacity: int, length: int, *, last: bool
+) -> dict[str, Tensor]:
+    """Example inputs of a call, in the order of the signature."""
+    number = torch.zeros(1, dtype=torch.int32)
+    inputs = {"tokens": torch.zeros(1, length, dtype=torch.int32), "position": number}
+    if last:
+        inputs["last"] = number.clone()
+    return {**inputs, **cache_inputs(config, capacity)}
