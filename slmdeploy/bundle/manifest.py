@@ -80,7 +80,11 @@ class TokenizerInfo(_Part):
 
 
 class ArtifactInfo(_Part):
-    """The runtime's file."""
+    """The runtime's file.
+
+    Attributes:
+        notes: What was decided in its making and is not to be seen from outside.
+    """
 
     file: str
     bytes: int
@@ -90,6 +94,7 @@ class ArtifactInfo(_Part):
     methods: dict[str, MethodInfo]
     bytes_by_component: tuple[ByteRow, ...]
     bytes_in_delegates: int
+    notes: tuple[str, ...] = ()
 
 
 class GoldenInfo(_Part):
@@ -137,7 +142,7 @@ class Manifest(_Part):
         glibc: Oldest C library that the target's runner must start on.
         threads: Worker threads that the target asks for; ``None`` for the runner's own.
         context: Tokens (prompt and answer together) that a run may hold; decoder only.
-        prefill_chunk: Tokens that one call of ``prefill`` takes; decoder only.
+        prefill_chunk: Tokens that one call of ``prefill`` takes at most; decoder only.
         logits: Rows that ``prefill`` gives back: ``last`` or ``all``; decoder only.
         provenance: Versions of what made the bundle, and hashes that name the inputs.
     """

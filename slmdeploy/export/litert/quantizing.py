@@ -22,6 +22,7 @@ from ai_edge_quantizer.algorithms.uniform_quantize import common_quantize, naive
 from ai_edge_quantizer.utils import tfl_flatbuffer_utils
 
 from slmdeploy.errors import ExportError
+from slmdeploy.export.litert.converting import quiet
 from slmdeploy.export.litert.weights import Carried, content_digest
 
 __all__ = ["quantize_file"]
@@ -41,6 +42,7 @@ class _Table:
     """What constants become, and which were met."""
 
     carried: Mapping[tuple[str, str], Carried]
+    explicit: bool = False
     met: set[tuple[str, str]] = dataclasses.field(default_factory=set)
     digests: dict[int, str] = dataclasses.field(default_factory=dict)
 
@@ -55,7 +57,7 @@ class _Table:
             self.met.add(key)
         return self.carried.get(key)
 
-    def differs(self, buffer: int, content: Any) -> bool:
+    def differs(self, content: Any) -> bool:
         """Whether a constant becomes one thing as an embedding and another as a head."""
         if content is None or content.dtype != np.float32:
             return False
@@ -80,20 +82,30 @@ _table = _Table({})
 
 
 def quantize_file(
-    source: Path, destination: Path, carried: Mapping[tuple[str, str], Carried]
-) -> None:
+    source: Path,
+    destination: Path,
+    carried: Mapping[tuple[str, str], Carried],
+    *,
+    explicit_tables: bool = False,
+) -> int:
     """Write a converted file with other constants.
 
     Args:
         source: The float32 ``.tflite``.
         destination: The file to write.
         carried: What weights become, by kind and digest of their float content.
+        explicit_tables: Widen quantized tables before they are looked up, for a runtime
+            whose lookup knows no scale for each row; costs their size in float32.
+
+    Returns:
+        How many tables are not in the file: the converter looked their rows up itself, where
+        these are always the same, and left them in float32.
 
     Raises:
         ExportError: A weight is not in the file as it was in the module.
     """
     _register()
-    with _current(_Table(carried)) as table:
+    with _current(_Table(carried, explicit_tables)) as table, quiet():
         work = quantizer.Quantizer(str(source))
         _part_tables(work._float_model, table)  # noqa: SLF001 - the only way to its object
         for name in _KINDS:
@@ -104,14 +116,17 @@ def quantize_file(
                 algorithm_key=_ALGORITHM,
             )
         result = work.quantize(enable_progress_bar=False, enable_progress_report=False)
-    missed = len(carried) - len(table.met)
-    if missed:
+    missed = [kind for kind, _ in set(carried) - table.met]
+    changed = missed.count("linear")
+    if changed:
         raise ExportError(
-            f"The converter changed {missed} of {len(carried)} weights, so the recipe cannot "
+            f"The converter changed {changed} of {len(carried)} weights, so the recipe cannot "
             "be carried over to them.",
+            hint="Export it with --recipe none.",
         )
     destination.unlink(missing_ok=True)
     result.export_model(str(destination), overwrite=True)
+    return len(missed)
 
 
 @contextlib.contextmanager
@@ -148,7 +163,7 @@ def _part_tables(model: Any, table: _Table) -> None:
                 continue
             tied = graph.tensors[operator.inputs[_WEIGHT]]
             content = tfl_flatbuffer_utils.get_tensor_data(tied, model.buffers)
-            if not table.differs(tied.buffer, content):
+            if not table.differs(content):
                 continue
             if tied.buffer not in parted:
                 parted[tied.buffer] = len(model.buffers)
@@ -198,7 +213,7 @@ def _materialize(
     carried = _table.find(kind, tensor.buffer, content)
     if carried is None:
         return _left_alone(op_info, graph_info)
-    if kind == "embedding" and carried.bits < 16:
+    if kind == "embedding" and carried.bits < 16 and not _table.explicit:
         carried = dataclasses.replace(carried, dynamic=True)  # its kernel scales what it reads
     known = dataclasses.replace(op_info, op_quant_config=_config(carried))
     if carried.bits == 16:
@@ -218,8 +233,9 @@ def _materialize(
 
 def _params(carried: Carried) -> Any:
     """Integers and scales, in the shapes that the quantizer has for them."""
-    assert carried.scales is not None
     scales = carried.scales
+    if scales is None:
+        raise ValueError("only integers have scales")
     dimension = 1 if carried.block else None if carried.one_scale else 0
     return qtyping.UniformQuantParams(
         num_bits=carried.bits,

@@ -46,7 +46,7 @@ class Carried:
         """Weights that share a scale along the inputs; 0 for a whole row or more."""
         if self.values is None or self.scales is None or self.scales.shape[1] == 1:
             return 0
-        return self.values.shape[1] // self.scales.shape[1]
+        return int(self.values.shape[1] // self.scales.shape[1])
 
     @property
     def one_scale(self) -> bool:
@@ -57,7 +57,7 @@ class Carried:
 def content_digest(weight: npt.NDArray[np.float32]) -> str:
     """A hash of shape and content of a float32 array."""
     digest = hashlib.sha256(repr(weight.shape).encode())
-    digest.update(np.ascontiguousarray(weight).view(np.uint8))
+    digest.update(np.ascontiguousarray(weight).data)
     return digest.hexdigest()
 
 

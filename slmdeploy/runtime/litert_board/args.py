@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Callable, List, Mapping, NoReturn, Optional
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 from slmdeploy.runtime.litert_board.saying import REFUSED, Failure
 
@@ -25,30 +26,30 @@ class Options:
     """What was asked for; ``None`` where nothing was said and something must be."""
 
     def __init__(self) -> None:
-        self.mode: Optional[str] = None
-        self.model: Optional[str] = None
-        self.threads: Optional[int] = None
-        self.tokens: Optional[str] = None
+        self.mode: str | None = None
+        self.model: str | None = None
+        self.threads: int | None = None
+        self.tokens: str | None = None
         self.decode_tail = 0
-        self.max_new: Optional[int] = None
-        self.stop: List[int] = []
+        self.max_new: int | None = None
+        self.stop: list[int] = []
         self.temperature = 0.0
         self.top_k = 0
         self.top_p = 1.0
         self.min_p = 0.0
         self.repetition_penalty = 1.0
         self.seed = 0
-        self.prompt_length: Optional[int] = None
-        self.logits: Optional[str] = None
-        self.method: Optional[str] = None
-        self.input: List[str] = []
-        self.output_dir: Optional[str] = None
+        self.prompt_length: int | None = None
+        self.logits: str | None = None
+        self.method: str | None = None
+        self.input: list[str] = []
+        self.output_dir: str | None = None
         self.runs = 1
         self.warmup = 0
         self.verbose = False
 
 
-def parse_args(argv: List[str]) -> Options:
+def parse_args(argv: list[str]) -> Options:
     """Read the words of the command line.
 
     Raises:
@@ -72,7 +73,7 @@ def parse_args(argv: List[str]) -> Options:
     return options
 
 
-def parse_ids(text: str) -> List[int]:
+def parse_ids(text: str) -> list[int]:
     """Token ids between spaces, newlines or commas.
 
     Raises:
@@ -138,7 +139,7 @@ def _real(least: float, most: float) -> Callable[[str, str], float]:
     return read
 
 
-def _ids(flag: str, value: str) -> List[int]:
+def _ids(flag: str, value: str) -> list[int]:
     return [_whole(0, _MANY)(flag, word) for word in value.split(",")] if value else []
 
 

@@ -7,7 +7,7 @@ written into the caches of the signatures that will still be called, a row a tok
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, NoReturn, Tuple
+from typing import Any, NoReturn, Tuple
 
 from slmdeploy.runtime.litert_board.program import Program, Signature
 from slmdeploy.runtime.litert_board.saying import REFUSED, UNLOADABLE, Failure, say
@@ -37,12 +37,13 @@ class Decoder:
         self._tail = decode_tail
         self.capacity, self.vocabulary = _check(program)
         self._chunks = _chunks(program)
-        self._ready: Dict[str, Signature] = {}
+        self._ready: dict[str, Signature] = {}
 
     def load(self, prompt_tokens: int) -> None:
         """Load what a prompt of this length needs, and ``decode``."""
         plan = self._plan(prompt_tokens)
-        for name in dict.fromkeys([*(name for name, _, _ in plan), DECODE]):
+        # The first graph comes first: only its loading brings the delegates to all graphs.
+        for name in dict.fromkeys([DECODE, *(name for name, _, _ in plan)]):
             signature = self._program.load(name)
             for key in _cache_names(self._program, name):
                 # Memory of the system is zero already; then it is not touched, and not taken.
@@ -50,7 +51,7 @@ class Decoder:
                     signature.inputs[key].fill(0)
             self._ready[name] = signature
 
-    def check_tokens(self, tokens: List[int]) -> None:
+    def check_tokens(self, tokens: list[int]) -> None:
         """Refuse what cannot be fed.
 
         Raises:
@@ -73,7 +74,7 @@ class Decoder:
                 "Shorten the prompt, or export with a larger --context.",
             )
 
-    def prefill(self, tokens: List[int]) -> Row:
+    def prefill(self, tokens: list[int]) -> Row:
         """Feed a prompt; gives the row after its last token."""
         row: Row
         for name, begin, end in self._plan(len(tokens)):
@@ -104,7 +105,7 @@ class Decoder:
         self._write(signature, position, 0, 1, [DECODE])
         return signature.outputs["logits"].reshape(-1), start, end
 
-    def _plan(self, count: int) -> List[Tuple[str, int, int]]:
+    def _plan(self, count: int) -> list[tuple[str, int, int]]:
         """Which signature takes which tokens of a prompt: (name, begin, end)."""
         plan, begin = [], 0
         while begin < count:
@@ -119,7 +120,7 @@ class Decoder:
             begin += size
         return plan
 
-    def _chunk(self, name: str, tokens: List[int], begin: int, end: int) -> Row:
+    def _chunk(self, name: str, tokens: list[int], begin: int, end: int) -> Row:
         """Feed tokens [begin, end), at most a chunk.
 
         Where the chunk would reach beyond the cache it starts earlier: tokens before
@@ -141,7 +142,7 @@ class Decoder:
         return logits[0 if len(logits) == 1 else used - 1], start, stop
 
     def _write(
-        self, source: Signature, position: int, first: int, used: int, into: List[str]
+        self, source: Signature, position: int, first: int, used: int, into: list[str]
     ) -> None:
         """Write the new rows ``first`` to ``used`` of a call into caches, in place."""
         place = slice(position + first, position + used)
@@ -152,19 +153,19 @@ class Decoder:
                     cache[key][:, place] = rows[:, first:used]
 
 
-def _cache_names(program: Program, name: str) -> List[str]:
+def _cache_names(program: Program, name: str) -> list[str]:
     keys = program.signatures[name]["outputs"]
     return [key for key in keys if key != "logits"]
 
 
-def _chunks(program: Program) -> Dict[str, int]:
+def _chunks(program: Program) -> dict[str, int]:
     """Sizes of the ``prefill_N``, the smallest first."""
     matches = (PREFILL.fullmatch(name) for name in program.signatures)
     found = {match.group(0): int(match.group(1)) for match in matches if match}
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
-def _check(program: Program) -> Tuple[int, int]:
+def _check(program: Program) -> tuple[int, int]:
     """Capacity of the cache and size of the vocabulary of a decoder that is one."""
     if DECODE not in program.signatures:
         program.load(DECODE)  # says what there is

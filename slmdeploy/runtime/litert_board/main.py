@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from typing import List
 
 from slmdeploy.runtime.litert_board.args import Options, parse_args
 from slmdeploy.runtime.litert_board.memory import say_memory
-from slmdeploy.runtime.litert_board.saying import BROKE, FAULT, Failure, now_ns, say
+from slmdeploy.runtime.litert_board.saying import BROKE, FAULT, UNLOADABLE, Failure, now_ns, say
 
 __all__ = ["main", "run_and_leave"]
 
 
-def _run(argv: List[str], start: int) -> None:
+def _run(argv: list[str], start: int) -> None:
     options = parse_args(argv)
     loading = now_ns()
+    _require_numpy()
     # numpy and the runtime take most of a second on a board: what is wrong with the
     # command line is said before.
     from slmdeploy.runtime.litert_board.modes import MODES
@@ -44,6 +44,18 @@ def _run(argv: List[str], start: int) -> None:
     MODES[_mode(options)](program, options)
 
 
+def _require_numpy() -> None:
+    try:
+        import numpy  # noqa: ICN001, F401 - only to see whether it is there
+    except ImportError as error:
+        raise Failure(
+            UNLOADABLE,
+            "library_failed",
+            f"{sys.executable} has no numpy: {error}.",
+            "On Debian, Ubuntu or Raspberry Pi OS: sudo apt-get install python3-numpy",
+        ) from error
+
+
 def _mode(options: Options) -> str:
     return str(options.mode)
 
@@ -54,7 +66,7 @@ def _runner_version() -> str:
     return __version__
 
 
-def main(argv: List[str]) -> int:
+def main(argv: list[str]) -> int:
     """Do what the command line says; gives the exit code."""
     try:
         _run(argv, now_ns())

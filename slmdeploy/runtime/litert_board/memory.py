@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-from typing import Dict, Optional
 
 from slmdeploy.runtime.litert_board.saying import now_ns, say
 
@@ -21,12 +20,12 @@ _ROWS = {
 def say_memory(phase: str) -> None:
     """Say what is resident now; ``null`` where it cannot be read."""
     found = _status()
-    sizes: Dict[str, Optional[int]] = {key: found.get(row) for key, row in _ROWS.items()}
+    sizes: dict[str, int | None] = {key: found.get(row) for key, row in _ROWS.items()}
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
     say("memory", phase=phase, t_ns=now_ns(), **sizes, major_faults=faults)
 
 
-def _status() -> Dict[str, int]:
+def _status() -> dict[str, int]:
     """Rows of /proc/self/status that are in kB, in bytes."""
     rows = {}
     try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from typing import Any, BinaryIO, List, Tuple
+from typing import Any, BinaryIO, Callable, Iterator
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def generate(program: Program, options: Options) -> None:
     say("done", reason=reason, generated=generated, t_ns=now_ns())
 
 
-def _answer(decoder: Decoder, options: Options, prompt: List[int], row: Row) -> Tuple[str, int]:
+def _answer(decoder: Decoder, options: Options, prompt: list[int], row: Row) -> tuple[str, int]:
     sampler = Sampler(options, decoder.vocabulary)
     for token in prompt:
         sampler.saw(token)
@@ -69,12 +70,12 @@ def score(program: Program, options: Options) -> None:
     say("delegation", method="decode", **program.delegation())
     say_memory("methods")
     path = str(options.logits)
-    with _Output(path) as file:
-        file.write(decoder.prefill(tokens[:length])[0])
+    with _output(path) as write:
+        write(decoder.prefill(tokens[:length])[0])
         say_memory("prefill")
         for position in range(length, len(tokens)):
             logits, start, end = decoder.step(tokens[position], position)
-            file.write(logits)
+            write(logits)
             say("step", position=position, start_ns=start, end_ns=end)
     say_memory("end")
     shape = [len(tokens) - length + 1, decoder.vocabulary]
@@ -100,8 +101,9 @@ def invoke(program: Program, options: Options) -> None:
             say_memory("warmup")
     say_memory("end")
     if options.warmup + options.runs:
-        for index, value in enumerate(_ordered(signature.fresh_outputs())):
-            _write_output(index, value, str(options.output_dir))
+        outputs = signature.fresh_outputs()
+        for index, about in enumerate(program.tensors(name, "outputs")):
+            _write_output(index, outputs[about["name"]], str(options.output_dir))
     say("done", reason="complete", generated=0, t_ns=now_ns())
 
 
@@ -119,8 +121,8 @@ def describe(program: Program, options: Options) -> None:  # noqa: ARG001 - as t
         say(
             "method",
             name=name,
-            inputs=_ordered_tensors(program, name, "inputs"),
-            outputs=_ordered_tensors(program, name, "outputs"),
+            inputs=program.tensors(name, "inputs"),
+            outputs=program.tensors(name, "outputs"),
             backends=[] if delegate is None else [delegate],
             planned_bytes=None,
             missing_operators=missing,
@@ -135,21 +137,7 @@ def describe(program: Program, options: Options) -> None:  # noqa: ARG001 - as t
 MODES = {"generate": generate, "score": score, "invoke": invoke, "describe": describe}
 
 
-def _place(name: str) -> Tuple[int, str]:
-    """Inputs and outputs go by the number in their name (``input_0``), then by the name."""
-    digits = "".join(c for c in name.rpartition("_")[2] if c.isdigit())
-    return (int(digits) if digits else -1, name)
-
-
-def _ordered(views: Any) -> List[Any]:
-    return [views[name] for name in sorted(views, key=_place)]
-
-
-def _ordered_tensors(program: Program, name: str, side: str) -> List[Any]:
-    return sorted(program.tensors(name, side), key=lambda about: _place(about["name"]))
-
-
-def _read_tokens(path: Any) -> List[int]:
+def _read_tokens(path: Any) -> list[int]:
     if path == "-":
         return parse_ids(sys.stdin.read())
     try:
@@ -159,8 +147,8 @@ def _read_tokens(path: Any) -> List[int]:
         raise _unreadable(path, error) from error
 
 
-def _read_inputs(program: Program, name: str, files: List[str]) -> List[Tuple[str, Any]]:
-    wanted = _ordered_tensors(program, name, "inputs")
+def _read_inputs(program: Program, name: str, files: list[str]) -> list[tuple[str, Any]]:
+    wanted = program.tensors(name, "inputs")
     if len(files) != len(wanted):
         raise Failure(
             REFUSED,
@@ -201,40 +189,23 @@ def _unreadable(path: str, error: OSError) -> Failure:
 
 def _write_output(index: int, value: Any, folder: str) -> None:
     path = os.path.join(folder, f"output-{index}.bin")
-    with _Output(path) as file:
-        file.write(value)
+    with _output(path) as write:
+        write(value)
     shape = [int(size) for size in value.shape]
     say("output", index=index, dtype=value.dtype.name, shape=shape, file=path)
 
 
-class _Output:
-    """A file of raw little-endian arrays; what goes wrong is ``write_failed``."""
+@contextlib.contextmanager
+def _output(path: str) -> Iterator[Callable[[Any], None]]:
+    """A file to append raw little-endian arrays to; what goes wrong is ``write_failed``."""
+    try:
+        with open(path, "wb") as file:
+            yield lambda value: _append(file, value)
+    except OSError as error:
+        message = f"'{path}' cannot be written: {error.strerror}."
+        raise Failure(BROKE, "write_failed", message, None, error.errno) from error
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._file: BinaryIO
 
-    def __enter__(self) -> _Output:
-        try:
-            self._file = open(self._path, "wb")
-        except OSError as error:
-            raise self._failure(error) from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._file.close()
-        except OSError as error:
-            raise self._failure(error) from error
-
-    def write(self, value: Any) -> None:
-        """Append an array."""
-        data = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
-        try:
-            self._file.write(data.tobytes())
-        except OSError as error:
-            raise self._failure(error) from error
-
-    def _failure(self, error: OSError) -> Failure:
-        message = f"'{self._path}' cannot be written: {error.strerror}."
-        return Failure(BROKE, "write_failed", message, None, error.errno)
+def _append(file: BinaryIO, value: Any) -> None:
+    data = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
+    file.write(data.tobytes())

@@ -13,7 +13,8 @@ import os
 import re
 import sys
 import tempfile
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from slmdeploy.runtime.litert_board.saying import UNLOADABLE, Failure, now_ns, say
 
@@ -33,7 +34,7 @@ _MISSING = re.compile(
 class Runtime:
     """A runtime: its name, version and the class of its interpreters."""
 
-    def __init__(self, name: str, version: Optional[str], interpreter: Any) -> None:
+    def __init__(self, name: str, version: str | None, interpreter: Any) -> None:
         self.name = name
         self.version = version
         self.interpreter = interpreter
@@ -63,7 +64,7 @@ def find_runtime() -> Runtime:
     )
 
 
-def _version(package: str) -> Optional[str]:
+def _version(package: str) -> str | None:
     with contextlib.suppress(Exception):
         from importlib import metadata
 
@@ -94,9 +95,9 @@ class Signature:
             raise program.failure(error, "load") from error
         say("load", phase="method", name=name, start_ns=start, end_ns=now_ns())
         self.inputs = self._views("inputs")
-        self.outputs: Dict[str, Any] = {}
+        self.outputs: dict[str, Any] = {}
 
-    def run(self) -> Tuple[int, int]:
+    def run(self) -> tuple[int, int]:
         """Run once; gives start and end in nanoseconds."""
         start = now_ns()
         try:
@@ -108,11 +109,11 @@ class Signature:
             self.outputs = self._views("outputs")
         return start, end
 
-    def fresh_outputs(self) -> Dict[str, Any]:
+    def fresh_outputs(self) -> dict[str, Any]:
         """The outputs where they are now: those without a fixed size move."""
         return self._views("outputs")
 
-    def _views(self, side: str) -> Dict[str, Any]:
+    def _views(self, side: str) -> dict[str, Any]:
         interpreter, graph = self._program.interpreter, self._graph
         return {
             name: self._raw.tensor(interpreter, index, graph)
@@ -142,7 +143,7 @@ class Program:
             raise self.failure(error, "load") from error
         say("load", phase="program", name=os.path.basename(path), start_ns=start, end_ns=now_ns())
         found = self.interpreter._get_full_signature_list()  # noqa: SLF001 - with indices
-        self.signatures: Dict[str, Dict[str, Dict[str, int]]] = found
+        self.signatures: dict[str, dict[str, dict[str, int]]] = found
 
     def load(self, name: str) -> Signature:
         """Make a signature ready.
@@ -159,12 +160,17 @@ class Program:
             )
         return Signature(self, name)
 
-    def tensors(self, name: str, side: str) -> List[Dict[str, Any]]:
-        """Name, dtype and shape of a signature's inputs or outputs."""
+    def tensors(self, name: str, side: str) -> list[dict[str, Any]]:
+        """Name, dtype and shape of a signature's inputs or outputs, in order.
+
+        Inputs are the first tensors of a graph, in the order that it takes them. Outputs go
+        by the number at the end of their names.
+        """
         graph = self.interpreter._interpreter.GetSubgraphIndexFromSignature(name)  # noqa: SLF001
         details = self.interpreter._get_tensor_details  # noqa: SLF001 - of any graph
         found = []
-        for key, index in self.signatures[name][side].items():
+        items = self.signatures[name][side].items()
+        for key, index in sorted(items, key=lambda item: _place(item, side)):
             about = details(index, graph)
             shape = [int(size) for size in about["shape"]]
             found.append({"name": key, "dtype": about["dtype"].__name__, "shape": shape})
@@ -192,7 +198,7 @@ class Program:
             "Push the bundle again; its target must be one of this runtime.",
         )
 
-    def delegation(self) -> Dict[str, Any]:
+    def delegation(self) -> dict[str, Any]:
         """Which delegate took how many operators of the first signature's graph.
 
         The runtime lists the operators of its first graph alone. What runs inside a
@@ -201,12 +207,12 @@ class Program:
         raw = self.interpreter._interpreter  # noqa: SLF001
         count = raw.NumNodes()
         names = [raw.NodeName(index) for index in range(count)]
-        maker: Dict[int, int] = {}
+        maker: dict[int, int] = {}
         for index in range(count):
             if names[index] != "DELEGATE":
                 maker.update(dict.fromkeys((int(t) for t in raw.NodeOutputs(index)), index))
         calls = [index for index in range(count) if names[index] == "DELEGATE"]
-        taken: Set[int] = set()
+        taken: set[int] = set()
         for call in calls:
             edge = {int(tensor) for tensor in raw.NodeInputs(call)}
             taken |= _behind(raw, maker, raw.NodeOutputs(call), edge)
@@ -218,9 +224,9 @@ class Program:
         }
 
 
-def _behind(raw: Any, maker: Dict[int, int], outputs: Any, edge: Set[int]) -> Set[int]:
+def _behind(raw: Any, maker: dict[int, int], outputs: Any, edge: set[int]) -> set[int]:
     """Operators that outputs depend on, up to an edge of tensors."""
-    found: Set[int] = set()
+    found: set[int] = set()
     waiting = [int(tensor) for tensor in outputs]
     while waiting:
         tensor = waiting.pop()
@@ -233,6 +239,11 @@ def _behind(raw: Any, maker: Dict[int, int], outputs: Any, edge: Set[int]) -> Se
     return found
 
 
+def _place(item: tuple[str, int], side: str) -> tuple[int, int]:
+    digits = re.search("_([0-9]+)$", item[0]) if side == "outputs" else None
+    return (int(digits.group(1)) if digits else -1, item[1])
+
+
 class _Log:
     """What the runtime writes to standard error while it works: kept, then handed on."""
 
@@ -241,7 +252,7 @@ class _Log:
         self.loud = False
 
     @property
-    def delegate(self) -> Optional[str]:
+    def delegate(self) -> str | None:
         """The delegate that it said it made."""
         found = re.search(r"Created TensorFlow Lite (\w+) delegate", self.text)
         return None if found is None else found.group(1)

@@ -6,7 +6,7 @@ depends on the processor.
 
 from __future__ import annotations
 
-from typing import Any, List
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class Random:
     """
 
     def __init__(self, seed: int) -> None:
-        self._state: List[int] = []
+        self._state: list[int] = []
         for _ in range(4):
             seed = (seed + 0x9E3779B97F4A7C15) & _WORD
             z = ((seed ^ (seed >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
@@ -54,7 +54,7 @@ def _rotated(value: int, bits: int) -> int:
 
 
 def portable_exp(x: Any) -> Any:
-    """exp of float64 values of at most 0, by additions and multiplications alone.
+    """Exp of float64 values of at most 0, by additions and multiplications alone.
 
     ``exp(x) = 2^k exp(r)`` with ``|r| <= ln(2) / 2``, and ``exp(r)`` by its Taylor series
     to the 13th power; ln(2) is split in two so that r is exact enough.
