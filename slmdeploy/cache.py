@@ -20,7 +20,7 @@ __all__ = ["KINDS", "CacheKind", "clean", "survey"]
 KINDS: Mapping[str, str] = {
     "models": "models that were fetched",
     "runners": "runners and kernel libraries that were compiled",
-    "runtimes": "ExecuTorch's libraries for boards",
+    "runtimes": "runtimes for boards, unpacked",
     "zig": "what the linker for old C libraries keeps",
     "exports": "finished steps of exports",
     "sha256.json": "hashes of models that were read",

@@ -27,8 +27,11 @@ from slmdeploy.steps.outcomes import (
 )
 
 if TYPE_CHECKING:
+    from slmdeploy.device.doctor import Diagnosis
+    from slmdeploy.device.settings_plan import Use
     from slmdeploy.device.types import Device
     from slmdeploy.runtime.protocol import Sampling
+    from slmdeploy.steps.provisioning import Provisioned, Unprovisioned
     from slmdeploy.store.record import Record
     from slmdeploy.store.records import Store
 
@@ -45,15 +48,18 @@ __all__ = [
     "TargetFit",
     "Verified",
     "bench",
+    "doctor",
     "export",
     "fetch",
     "generate",
     "inspect",
+    "provision",
     "push",
     "record",
     "report",
     "run",
     "runs",
+    "unprovision",
     "verify",
 ]
 
@@ -109,21 +115,36 @@ def inspect(
 
 
 def fetch(
-    model: str, *, arch: str | None = None, dry_run: bool = False, progress: Progress = silent
+    model: str,
+    *,
+    arch: str | None = None,
+    runtime: str | None = None,
+    python: str | None = None,
+    unpinned: bool = False,
+    dry_run: bool = False,
+    progress: Progress = silent,
 ) -> Fetched:
     """Download ``demo``, a hub id or ``runtime``; the only step that uses the network.
 
     Args:
-        model: What to fetch; ``runtime`` for the libraries that runners are linked with.
+        model: What to fetch; ``runtime`` for what boards need.
         arch: Of the runtime; by default ``aarch64``.
+        runtime: ``executorch`` (default), ``litert`` or ``tflite-runtime``.
+        python: The board's Python, as in ``3.11``; for the latter two.
+        unpinned: Also take an ``executorch`` whose sha256 is not known.
         dry_run: Only say whether it is here.
         progress: Is told of the download.
     """
     from slmdeploy.steps import fetching
 
-    if model == "runtime":
-        return fetching.fetch_runtime(arch or "aarch64", dry_run=dry_run, progress=progress)
-    return fetching.fetch_model(model, dry_run=dry_run, progress=progress)
+    arch = arch or "aarch64"
+    if model != "runtime":
+        return fetching.fetch_model(model, dry_run=dry_run, progress=progress)
+    if runtime not in {None, "executorch"}:
+        return fetching.fetch_python_runtime(
+            str(runtime), python or "", arch, dry_run=dry_run, progress=progress
+        )
+    return fetching.fetch_runtime(arch, unpinned=unpinned, dry_run=dry_run, progress=progress)
 
 
 def export(
@@ -170,17 +191,95 @@ def export(
 
 
 def verify(
-    bundle: Path, *, devices: Sequence[str] = (), progress: Progress = silent
+    bundle: Path,
+    *,
+    devices: Sequence[str] = (),
+    steal: bool = False,
+    progress: Progress = silent,
 ) -> tuple[Attempt[Verified], ...]:
-    """Climb the ladder of a bundle; to the host (subject ``host``), then each device."""
+    """Climb the ladder of a bundle; to the host (subject ``host``), then each device.
+
+    With ``steal`` a device is taken from whoever measures on it.
+    """
+    from slmdeploy.device.settings_plan import Use
     from slmdeploy.steps.verifying import verify_bundle
 
     chosen: tuple[Device | None, ...] = _devices(devices) if devices else (None,)
     return _each(
         chosen,
         lambda device: "host" if device is None else device.name,
-        lambda device: verify_bundle(bundle, device, progress),
+        lambda device: verify_bundle(bundle, device, progress, use=Use(steal)),
     )
+
+
+def provision(
+    devices: Sequence[str],
+    runtime: str,
+    *,
+    fetch: bool = False,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> tuple[Attempt[Provisioned], ...]:
+    """Bring a runtime to devices and try it there; they need no internet.
+
+    Args:
+        devices: Selectors, as ``--device`` takes them.
+        runtime: ``executorch``, ``litert`` or ``tflite-runtime``.
+        fetch: Download to this computer what is missing here.
+        dry_run: Only say what would be sent.
+        progress: Is told what is being done.
+    """
+    from slmdeploy.steps.provisioning import provision_device
+
+    return _each(
+        _devices(devices),
+        _name,
+        lambda device: provision_device(
+            device, runtime, fetch=fetch, dry_run=dry_run, progress=progress
+        ),
+    )
+
+
+def unprovision(
+    devices: Sequence[str], runtime: str, *, force: bool = False, dry_run: bool = False
+) -> tuple[Attempt[Unprovisioned], ...]:
+    """Take a runtime off devices; refused where a deployment needs it, unless ``force``."""
+    from slmdeploy.steps.provisioning import unprovision_device
+
+    return _each(
+        _devices(devices),
+        _name,
+        lambda device: unprovision_device(device, runtime, force=force, dry_run=dry_run),
+    )
+
+
+def doctor(
+    devices: Sequence[str],
+    *,
+    target: str | None = None,
+    bundle: Path | None = None,
+    targets_dirs: Sequence[Path] = (),
+) -> tuple[Attempt[Diagnosis], ...]:
+    """Examine devices, all at once: will this run there, and will its figures mean anything.
+
+    A device that is away is a finding, not an error; nothing is sent or changed.
+
+    Args:
+        devices: Selectors, as ``--device`` takes them.
+        target: Name or file of a target to hold them against.
+        bundle: A bundle to hold them against; its manifest names its target and sizes.
+        targets_dirs: Further folders of target profiles.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from slmdeploy.device.doctor import examine
+    from slmdeploy.device.doctor_asked import asked_of
+
+    asked = asked_of(target, bundle, targets_dirs)
+    chosen = _devices(devices)
+    with ThreadPoolExecutor(max_workers=max(1, len(chosen))) as pool:
+        each = pool.map(lambda one: _each([one], _name, lambda it: examine(it, asked)), chosen)
+        return tuple(attempt for attempts in each for attempt in attempts)
 
 
 def push(
@@ -212,6 +311,7 @@ def generate(
     system: str | None = None,
     raw: bool = False,
     threads: int | None = None,
+    steal: bool = False,
     progress: Progress = silent,
 ) -> Iterator[Generated | GenerationEnd]:
     """Answer a prompt on a device, piece by piece; the last event is a ``GenerationEnd``.
@@ -225,9 +325,11 @@ def generate(
         system: A system message, where the chat template takes one.
         raw: Continue the text as it stands, without a chat template.
         threads: Worker threads; ``None`` for the target's.
+        steal: Take the device from whoever measures on it.
         progress: Is told what is done until the first piece comes.
     """
     from slmdeploy.bundle.folder import open_bundle
+    from slmdeploy.device.settings_plan import Use
     from slmdeploy.runtime.protocol import Sampling
     from slmdeploy.steps.talking import talk
 
@@ -244,6 +346,7 @@ def generate(
         system=system,
         raw=raw,
         threads=threads,
+        use=Use(steal),
         progress=progress,
     )
 
@@ -256,6 +359,7 @@ def bench(
     generate: int | None = None,
     runs: int | None = None,
     threads: int | None = None,
+    use: Use | None = None,
     store: str | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
@@ -271,18 +375,21 @@ def bench(
         generate: Tokens to generate, end of text ignored.
         runs: Processes after the warm-up.
         threads: Worker threads; ``None`` for the target's.
+        use: Whether to take devices from others, and what to set on them meanwhile.
         store: Path or URL of the store; ``None`` for the project's.
         dry_run: Only say what would be measured (no record).
         progress: Is told what is being done.
     """
     from slmdeploy.bundle.folder import open_bundle
+    from slmdeploy.device.settings_plan import USUAL
     from slmdeploy.steps.measuring import Bench
 
-    asked = Bench(open_bundle(bundle), prompt, generate, runs, threads)
+    asked = Bench(open_bundle(bundle), prompt, generate, runs, threads, use or USUAL)
     chosen = _devices(devices)
     if dry_run:
         asked.check()
-        return tuple(Attempt(device.name, None) for device in chosen)
+        shown = _each(chosen, _name, lambda device: asked.show(device, progress))
+        return tuple(Attempt(one.subject, None, one.error) for one in shown)
     with _store(store) as kept:
         return _each(chosen, _name, lambda device: kept.get(kept.add(asked.run(device, progress))))
 
@@ -325,6 +432,7 @@ def run(
     verify: bool = True,
     fetch: bool = False,
     targets_dirs: Sequence[Path] = (),
+    use: Use | None = None,
     store: str | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
@@ -350,7 +458,9 @@ def run(
         if attempt.value is None or dry_run:
             results.append(Attempt(attempt.subject, None, attempt.error))
             continue
-        measured = bench(attempt.value.bundle, devices=devices, store=store, progress=progress)
+        measured = bench(
+            attempt.value.bundle, devices=devices, use=use, store=store, progress=progress
+        )
         results += [
             Attempt(f"{attempt.subject} on {one.subject}", one.value, one.error) for one in measured
         ]

@@ -15,14 +15,18 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Neither the configuration nor the terminal of whoever runs the tests.
+os.environ["SLMDEPLOY_SSH_CONFIG"] = "none"
+os.environ["SLMDEPLOY_PROMPT"] = "never"
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRE_BOARDS = "SLMDEPLOY_REQUIRE_BOARDS"
 
 # Tests share helpers by their full name, as in tests.boards.sshd; the plugin brings a real
-# sshd as a board: sshd_board (shared), own_sshd (to kill or to change).
+# sshd as a board: sshd_board (shared), own_sshd (to kill or to change). Emulated aarch64
+# boards: rpi5, rpi4, orin_nano, agx_orin (shared), own_board (to break); see the docstring there.
 sys.path.insert(0, str(ROOT))
-pytest_plugins = ["tests.boards.sshd"]
+pytest_plugins = ["tests.boards.sshd", "tests.boards.emulated"]
 
 _BOARD_REASON = re.compile(r"sshd|qemu|aarch64|cross.compiler|emulat", re.IGNORECASE)
 

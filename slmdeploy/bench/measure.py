@@ -13,6 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from slmdeploy.bench.board_notes import board_notes
+from slmdeploy.bench.observing import Observe
 from slmdeploy.bench.samples import ProcessSample, Role, failed_sample, sample_of
 from slmdeploy.bench.summary import MetricValue, counted, summarize
 from slmdeploy.bench.validity import judge_generate, judge_invoke
@@ -71,6 +73,7 @@ def measure(
     warmup: int = 1,
     threads: int | None = None,
     progress: Progress | None = None,
+    observe: Observe | None = None,
 ) -> Measurement:
     """Measure a decoder.
 
@@ -81,6 +84,7 @@ def measure(
         warmup: Processes before them, which are kept and not counted.
         threads: Worker threads.
         progress: Told after each process.
+        observe: Adds what the board's sensors said.
 
     Returns:
         The measurement; a process that failed is a sample with its reason. After a
@@ -105,7 +109,7 @@ def measure(
         sample = sample_of(events, kind="generate", role=role, index=index)
         return judge_generate(sample, workload), False
 
-    samples = _run_all(run, processes, warmup, progress)
+    samples = _run_all(run, processes, warmup, progress, observe)
     return _measurement(workload, threads, samples)
 
 
@@ -118,6 +122,7 @@ def measure_invoke(
     warmup: int = 1,
     threads: int | None = None,
     progress: Progress | None = None,
+    observe: Observe | None = None,
 ) -> Measurement:
     """Measure a method of a generic model; arguments and result as for ``measure``.
 
@@ -129,6 +134,7 @@ def measure_invoke(
         warmup: Processes before them.
         threads: Worker threads.
         progress: Told after each process.
+        observe: Adds what the board's sensors said.
 
     Raises:
         UsageError: ``processes`` below 1 or ``warmup`` below 0.
@@ -150,7 +156,7 @@ def measure_invoke(
         sample = sample_of(events, kind="invoke", role=role, index=index)
         return judge_invoke(sample, workload, _output_fault(outputs)), False
 
-    samples = _run_all(run, processes, warmup, progress)
+    samples = _run_all(run, processes, warmup, progress, observe)
     return _measurement(workload, threads, samples)
 
 
@@ -159,6 +165,7 @@ def _run_all(
     processes: int,
     warmup: int,
     progress: Progress | None,
+    observe: Observe | None,
 ) -> tuple[ProcessSample, ...]:
     if processes < 1 or warmup < 0:
         raise UsageError(
@@ -175,7 +182,7 @@ def _run_all(
             progress(len(samples), len(plan), sample)
         if away or (role == "warmup" and sample.outcome == "failed"):
             break
-    return tuple(samples)
+    return tuple(samples) if observe is None else observe(tuple(samples))
 
 
 def _measurement(
@@ -224,4 +231,4 @@ def _notes(samples: Sequence[ProcessSample], summary: dict[str, MetricValue]) ->
         spread = summary[metric].spread if metric in summary else None
         if spread is not None and spread > SPREAD_LIMIT:
             notes[f"unreliable: {metric} spreads over {spread:.0%} of its median"] = None
-    return tuple(notes)
+    return (*notes, *board_notes(samples))

@@ -6,65 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from slmdeploy.bench import derive
-from slmdeploy.bench.samples import ProcessSample
+from slmdeploy.bench.board_metrics import BOARD_METRICS
+from slmdeploy.bench.metric import Metric, Read, Workloads, many_ms, one
 from slmdeploy.errors import UnknownNameError
 
-__all__ = ["METRICS", "Metric", "Workloads", "get_metric", "metrics_for"]
-
-Workloads = Literal["generate", "invoke", "both"]
-_Read = Callable[[ProcessSample], Sequence[float]]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One number of a report.
-
-    Attributes:
-        id: Key in records; ends in its unit.
-        title: For the head of a table, without the unit.
-        unit: ``ms``, ``tokens/s``, ``bytes`` or ``count``.
-        better: Which way is better; ``None`` where neither is.
-        workloads: Kind of workload that gives it.
-        definition: One or two sentences.
-        read: Values of one process: one or none, or many where they are pooled;
-            ``None`` for what is known without running (sizes).
-        q: The quantile of the values pooled over all processes; ``None`` for the
-            median over processes.
-    """
-
-    id: str
-    title: str
-    unit: str
-    better: Literal["lower", "higher"] | None
-    workloads: Workloads
-    definition: str
-    read: _Read | None = None
-    q: float | None = None
-
-
-def _one(value_of: Callable[[ProcessSample], float | None], scale: float = 1.0) -> _Read:
-    """Read at most one value of a process."""
-
-    def read(sample: ProcessSample) -> Sequence[float]:
-        value = value_of(sample)
-        return () if value is None else (value * scale,)
-
-    return read
-
-
-def _many(values_of: Callable[[ProcessSample], Sequence[int]]) -> _Read:
-    """Read many times of a process, ns to ms."""
-
-    def read(sample: ProcessSample) -> Sequence[float]:
-        return tuple(value / 1e6 for value in values_of(sample))
-
-    return read
-
+__all__ = ["METRICS", "Metric", "get_metric", "metrics_for"]
 
 _MS = 1e-6
 _TIMES = (
@@ -76,7 +25,7 @@ _TIMES = (
         workloads="both",
         definition="From the runner's first event to the end of its last load phase: program,"
         " kernel libraries, methods. Starting the process itself is not in it.",
-        read=_one(derive.load_ns, _MS),
+        read=one(derive.load_ns, _MS),
     ),
     Metric(
         id="ttft_ms",
@@ -86,7 +35,7 @@ _TIMES = (
         workloads="generate",
         definition="Time to first token: from the start of the first prefill chunk to the first"
         " generated token. Loading is not in it.",
-        read=_one(derive.ttft_ns, _MS),
+        read=one(derive.ttft_ns, _MS),
     ),
     Metric(
         id="start_to_first_token_ms",
@@ -96,7 +45,7 @@ _TIMES = (
         workloads="generate",
         definition="From the runner's first event to the first generated token: what a user waits"
         " for who starts the program for one question.",
-        read=_one(derive.start_to_first_token_ns, _MS),
+        read=one(derive.start_to_first_token_ns, _MS),
     ),
 )
 _RATES = (
@@ -108,7 +57,7 @@ _RATES = (
         workloads="generate",
         definition="Tokens of the prompt by the time from the start of the first prefill chunk to"
         " the end of the last. Padding and tokens that are fed twice do not count.",
-        read=_one(derive.prefill_tokens_per_s),
+        read=one(derive.prefill_tokens_per_s),
     ),
     Metric(
         id="decode_tokens_per_s",
@@ -118,12 +67,12 @@ _RATES = (
         workloads="generate",
         definition="(n - 1) / (t_last - t_first) over the n generated tokens of a process: the"
         " first token belongs to TTFT.",
-        read=_one(derive.decode_tokens_per_s),
+        read=one(derive.decode_tokens_per_s),
     ),
 )
 
 
-def _quantiles(name: str, title: str, workloads: Workloads, what: str, read: _Read) -> list[Metric]:
+def _quantiles(name: str, title: str, workloads: Workloads, what: str, read: Read) -> list[Metric]:
     return [
         Metric(
             id=f"{name}_p{percent}_ms",
@@ -145,14 +94,14 @@ _ITL = _quantiles(
     "ITL",
     "generate",
     "the inter-token latencies (differences of successive token stamps)",
-    _many(derive.itl_ns),
+    many_ms(derive.itl_ns),
 )
 _LATENCY = _quantiles(
     "latency",
     "Latency",
     "invoke",
     "the lengths of the timed runs",
-    _many(derive.latency_ns),
+    many_ms(derive.latency_ns),
 )
 _MEMORY = (
     Metric(
@@ -163,7 +112,7 @@ _MEMORY = (
         workloads="both",
         definition="The largest resident set of the process, by the kernel's high-water mark"
         " (VmHWM): anonymous and file-backed memory together.",
-        read=_one(derive.peak_rss_bytes),
+        read=one(derive.peak_rss_bytes),
     ),
     Metric(
         id="peak_anon_bytes",
@@ -174,7 +123,7 @@ _MEMORY = (
         definition="The most anonymous resident memory (RssAnon) at the end of a phase: weights"
         " that were copied or repacked, cache, work space. It cannot be given back under"
         " pressure. A peak within a phase is not seen.",
-        read=_one(derive.peak_anon_bytes),
+        read=one(derive.peak_anon_bytes),
     ),
     Metric(
         id="peak_file_bytes",
@@ -185,7 +134,7 @@ _MEMORY = (
         definition="The most file-backed resident memory (RssFile) at the end of a phase: mapped"
         " weights and code, which the kernel may drop and read again. A peak within a phase is"
         " not seen.",
-        read=_one(derive.peak_file_bytes),
+        read=one(derive.peak_file_bytes),
     ),
     Metric(
         id="major_faults",
@@ -195,7 +144,7 @@ _MEMORY = (
         workloads="both",
         definition="Page faults of the process that had to read from a disk; many mean a cold"
         " page cache or too little memory.",
-        read=_one(derive.major_faults),
+        read=one(derive.major_faults),
     ),
 )
 _SIZES = (
@@ -219,7 +168,8 @@ _SIZES = (
 )
 
 METRICS: dict[str, Metric] = {
-    metric.id: metric for metric in (*_TIMES, *_RATES, *_ITL, *_LATENCY, *_MEMORY, *_SIZES)
+    metric.id: metric
+    for metric in (*_TIMES, *_RATES, *_ITL, *_LATENCY, *_MEMORY, *BOARD_METRICS, *_SIZES)
 }
 """All metrics by id, in the order of reports."""
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from slmdeploy.bench.sensors import SensorSeries
 from slmdeploy.runtime.protocol import Event
 
 __all__ = [
@@ -42,6 +43,7 @@ class RunnerStart(_Part):
     runner_version: str | None = None
     arch: str | None = None
     threads: int | None = None
+    pid: int | None = None
 
 
 class LoadPhase(_Part):
@@ -109,6 +111,8 @@ class ProcessSample(_Part):
         notes: Remarks that do not make it invalid.
         end_ns: When the runner was done.
         ended: Why it was: ``length``, ``stop``, ``context`` or ``complete``.
+        sensors: What the board's sensors said meanwhile.
+        unwatched: Why they said nothing, or not all.
     """
 
     kind: Literal["generate", "invoke"]
@@ -125,6 +129,8 @@ class ProcessSample(_Part):
     runs: tuple[RunSpan, ...] = ()
     end_ns: int | None = None
     ended: str | None = None
+    sensors: tuple[SensorSeries, ...] = ()
+    unwatched: str | None = None
 
 
 PartT = TypeVar("PartT", bound=_Part)

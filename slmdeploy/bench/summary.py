@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from slmdeploy.bench import statistics
 from slmdeploy.bench.metrics import METRICS, Metric, metrics_for
 from slmdeploy.bench.samples import ProcessSample
+from slmdeploy.bench.sources import missing, sensors
 
 __all__ = ["MetricValue", "counted", "size_values", "summarize"]
 
@@ -24,6 +25,8 @@ class MetricValue(BaseModel):
         spread: (max - min) / median of them; over processes only.
         quartiles: First and third quartile; over processes only.
         interval: 95 % confidence interval of the median; over processes only.
+        sensor: What of the board's sensors it came from, and whether that is an estimate;
+            ``None`` for what the runner measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,6 +38,7 @@ class MetricValue(BaseModel):
     spread: float | None = None
     quartiles: tuple[float, float] | None = None
     interval: tuple[float, float] | None = None
+    sensor: str | None = None
 
 
 def counted(samples: Sequence[ProcessSample]) -> tuple[ProcessSample, ...]:
@@ -69,12 +73,13 @@ def _value(metric: Metric, valid: Sequence[ProcessSample]) -> MetricValue:
     read = metric.read
     values = [value for sample in valid for value in read(sample)] if read else []
     if not values:
-        reason = "the runner did not report what it needs"
-        return MetricValue(value=None, unit=metric.unit, n=0, reason=reason)
-    return _over_processes(metric, values) if metric.q is None else _pooled(metric, values)
+        return MetricValue(value=None, unit=metric.unit, n=0, reason=missing(metric, valid))
+    if metric.q is not None:
+        return _pooled(metric, values)
+    return _over_processes(metric, values, sensors(metric, valid))
 
 
-def _over_processes(metric: Metric, values: Sequence[float]) -> MetricValue:
+def _over_processes(metric: Metric, values: Sequence[float], sensor: str | None) -> MetricValue:
     return MetricValue(
         value=statistics.median(values),
         unit=metric.unit,
@@ -82,6 +87,7 @@ def _over_processes(metric: Metric, values: Sequence[float]) -> MetricValue:
         spread=statistics.spread(values),
         quartiles=statistics.iqr(values),
         interval=statistics.median_interval(values),
+        sensor=sensor,
     )
 
 

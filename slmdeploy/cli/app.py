@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, CommandInfo] = {
     "targets": command_info("targets", "List, show, write and check target profiles."),
     "devices": command_info("devices.group", "Keep the lab's boards: add, check, clean up."),
     "bundle": command_info("bundle", "Show, pack and unpack bundles."),
-    "doctor": command_info("doctor", "Check whether this computer can do the work."),
+    "doctor": command_info("doctor", "Check this computer, or whether a device will run a bundle."),
     "cache": command_info("cache", "Show and clean what is kept to save time."),
     "completion": command_info("completion", "Print the shell completion script."),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +14,13 @@ from slmdeploy.cli.options import (
     common,
     device_option,
     dry_run_option,
+    settings_options,
     store_option,
     workload_options,
 )
+
+if TYPE_CHECKING:
+    from slmdeploy.device.settings_plan import Use
 
 __all__ = ["command"]
 
@@ -24,6 +29,7 @@ __all__ = ["command"]
 @bundle_argument
 @device_option(default="local")
 @workload_options
+@settings_options
 @store_option
 @dry_run_option
 @common
@@ -36,6 +42,7 @@ def command(
     generate: int | None,
     runs: int | None,
     threads: int | None,
+    use: Use,
     store: str | None,
     dry_run: bool,
 ) -> int:
@@ -54,6 +61,7 @@ def command(
             generate=generate,
             runs=runs,
             threads=threads,
+            use=use,
             store=store,
             dry_run=dry_run,
             progress=progress,

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from slmdeploy.cli.console import Console, plain
-from slmdeploy.cli.options import bundle_argument, common, one_device_option, threads_option
+from slmdeploy.cli.options import (
+    bundle_argument,
+    common,
+    one_device_option,
+    steal_option,
+    threads_option,
+)
 
 if TYPE_CHECKING:
     from slmdeploy.pipeline import Generated, GenerationEnd
@@ -37,6 +43,7 @@ __all__ = ["command"]
 @click.option("--system", metavar="TEXT", help="A system message for the chat template.")
 @click.option("--raw", is_flag=True, help="Continue the text as it stands: no chat template.")
 @threads_option
+@steal_option
 @common
 def command(
     *,
@@ -48,6 +55,7 @@ def command(
     system: str | None,
     raw: bool,
     threads: int | None,
+    steal: bool,
     **sampling: Any,
 ) -> None:
     """Answer PROMPT ("-": read it from stdin) with BUNDLE on a device.
@@ -71,6 +79,7 @@ def command(
             system=system,
             raw=raw,
             threads=threads,
+            steal=steal,
             progress=progress,
         )
         # Up to the first piece the device is made ready, which has its progress.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -23,6 +23,8 @@ __all__ = [
     "fetch_option",
     "model_argument",
     "one_device_option",
+    "settings_options",
+    "steal_option",
     "store_option",
     "target_option",
     "targets_dir_option",
@@ -86,6 +88,9 @@ dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Say what would be done, and do nothing."
 )
 fetch_option = click.option("--fetch", is_flag=True, help="Download the model if it is not here.")
+steal_option = click.option(
+    "--steal", is_flag=True, help="Take a board that somebody else measures on."
+)
 store_option = click.option(
     "--store", metavar="PATH|URL", help="Where the records are; by default the project's."
 )
@@ -164,6 +169,32 @@ def export_options(body: F) -> F:
     ):
         body = option(body)
     return body
+
+
+def settings_options(body: F) -> F:
+    """How a board is taken, and what is set on it; the command gets it as ``use``."""
+
+    @click.option(
+        "--set-clocks", type=click.Choice(["max"]), help="Jetson: lock all clocks (jetson_clocks)."
+    )
+    @click.option("--set-power-mode", metavar="NAME|ID", help="Jetson: as nvpmodel has it.")
+    @click.option("--set-governor", metavar="G", help="Of all CPU policies: performance, say.")
+    @steal_option
+    @functools.wraps(body)
+    def wrapped(
+        *,
+        steal: bool,
+        set_governor: str | None,
+        set_power_mode: str | None,
+        set_clocks: Literal["max"] | None,
+        **given: Any,
+    ) -> Any:
+        from slmdeploy.device.settings_plan import Use, Wanted
+
+        wanted = Wanted(set_governor, set_power_mode, set_clocks)
+        return body(use=Use(steal, wanted), **given)
+
+    return cast("F", wrapped)
 
 
 def workload_options(body: F) -> F:

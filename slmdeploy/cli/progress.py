@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from slmdeploy.progress import Progress, Step, silent
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
 
 __all__ = ["LineProgress", "amount_text", "shown"]
 
@@ -65,6 +69,8 @@ def _bars() -> Iterator[Progress]:
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
+    from slmdeploy.transport.prompt import while_asking
+
     columns = (
         SpinnerColumn(finished_text="[green]✓"),
         TextColumn("{task.description}", markup=False),
@@ -72,7 +78,10 @@ def _bars() -> Iterator[Progress]:
         TextColumn("{task.fields[amount]}", markup=False),
         TimeElapsedColumn(),
     )
-    with Bars(*columns, console=Console(stderr=True)) as bars:
+    with (
+        Bars(*columns, console=Console(stderr=True)) as bars,
+        while_asking(lambda: _paused(bars)),
+    ):
         tasks: dict[str, object] = {}
 
         def show(step: Step, /) -> None:
@@ -87,3 +96,13 @@ def _bars() -> Iterator[Progress]:
                 del tasks[step.name]
 
         yield show
+
+
+@contextmanager
+def _paused(bars: Bars) -> Iterator[None]:
+    """Draw nothing while a password is asked for: it would stand over the question."""
+    bars.stop()
+    try:
+        yield
+    finally:
+        bars.start()

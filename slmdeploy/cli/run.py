@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,10 +16,14 @@ from slmdeploy.cli.options import (
     export_options,
     fetch_option,
     model_argument,
+    settings_options,
     store_option,
     target_option,
     targets_dir_option,
 )
+
+if TYPE_CHECKING:
+    from slmdeploy.device.settings_plan import Use
 
 __all__ = ["command"]
 
@@ -30,6 +35,7 @@ __all__ = ["command"]
 @export_options
 @fetch_option
 @targets_dir_option
+@settings_options
 @store_option
 @dry_run_option
 @common
@@ -45,6 +51,7 @@ def command(
     no_verify: bool,
     fetch: bool,
     targets_dirs: tuple[Path, ...],
+    use: Use,
     store: str | None,
     dry_run: bool,
 ) -> int:
@@ -66,6 +73,7 @@ def command(
             verify=not no_verify,
             fetch=fetch,
             targets_dirs=targets_dirs,
+            use=use,
             store=store,
             dry_run=dry_run,
             progress=progress,

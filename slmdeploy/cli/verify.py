@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from slmdeploy.cli.console import Console
-from slmdeploy.cli.options import bundle_argument, common, device_option
+from slmdeploy.cli.options import bundle_argument, common, device_option, steal_option
 from slmdeploy.cli.outcome import finish
 from slmdeploy.cli.rungs import rungs_text
 from slmdeploy.errors import DeviceParityError, ParityError
@@ -22,8 +22,9 @@ __all__ = ["command"]
 @click.command("verify")
 @bundle_argument
 @device_option()
+@steal_option
 @common
-def command(console: Console, bundle: Path, devices: tuple[str, ...]) -> int:
+def command(console: Console, bundle: Path, devices: tuple[str, ...], *, steal: bool) -> int:
     """Climb the parity ladder of BUNDLE, to the host and on to each device.
 
     Every rung is held against the one before it; the first that breaks is named and ends
@@ -32,7 +33,7 @@ def command(console: Console, bundle: Path, devices: tuple[str, ...]) -> int:
     from slmdeploy import pipeline
 
     with console.progress() as progress:
-        attempts = pipeline.verify(bundle, devices=devices, progress=progress)
+        attempts = pipeline.verify(bundle, devices=devices, steal=steal, progress=progress)
     return finish(
         console,
         "slmdeploy/verify/1",

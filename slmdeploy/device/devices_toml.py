@@ -23,7 +23,7 @@ from typing import Any
 from slmdeploy.device.types import Device
 from slmdeploy.errors import ProfileError
 
-__all__ = ["parse_devices", "read_devices", "to_toml"]
+__all__ = ["check_name", "device_values", "parse_devices", "read_devices", "to_toml"]
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RESERVED = frozenset({"all"})
@@ -64,6 +64,30 @@ def parse_devices(text: str, file: Path) -> dict[str, Device]:
     return {name: _device(name, table, file) for name, table in tables.items()}
 
 
+def device_values(device: Device) -> dict[str, Any]:
+    """What a file says of a device, in the order of the keys; nothing that goes unsaid."""
+    values = {key: getattr(device, key) for key in _KEYS}
+    values["labels"] = dict(device.labels)
+    if device.identity_file is not None:
+        values["identity_file"] = str(device.identity_file)
+    if device.transport == "ssh":
+        del values["transport"]
+    return {key: value for key, value in values.items() if value is not None and value != {}}
+
+
+def check_name(name: str) -> None:
+    """Whether a device may have this name.
+
+    Raises:
+        ProfileError: It may not.
+    """
+    if not NAME.fullmatch(name) or name in RESERVED:
+        raise ProfileError(
+            f"{name!r} cannot be the name of a device.",
+            hint="Use letters, digits, '.', '_' and '-'; 'all' stands for every board.",
+        )
+
+
 def to_toml(devices: Iterable[Device]) -> str:
     """The text of an inventory; ``parse_devices`` gives the same devices back."""
     return "\n".join(_table(device) for device in devices)
@@ -71,11 +95,10 @@ def to_toml(devices: Iterable[Device]) -> str:
 
 def _device(name: str, table: Any, file: Path) -> Device:
     where = f"{file}: [devices.{name}]"
-    if not NAME.fullmatch(name) or name in RESERVED:
-        raise ProfileError(
-            f"{file}: {name!r} cannot be the name of a device.",
-            hint="Use letters, digits, '.', '_' and '-'; 'all' stands for every board.",
-        )
+    try:
+        check_name(name)
+    except ProfileError as error:
+        raise ProfileError(f"{file}: {error.message}", hint=error.hint) from error
     if not isinstance(table, dict):
         raise ProfileError(f"{where} must be a table.")
     _refuse_unknown(table, _KEYS, where)
@@ -127,7 +150,7 @@ def _host_key(value: Any, where: str) -> str:
     if len(words) < 2 or words[0].startswith("SHA256:"):
         raise ProfileError(
             f"{where} must be a key type and a key, as in 'ssh-ed25519 AAAA...', not {value!r}.",
-            hint="Run: ssh-keyscan HOST, and compare its fingerprint with the board's own.",
+            hint="Leave it out, and run: slmdeploy devices trust NAME",
         )
     return f"{words[0]} {words[1]}"
 
@@ -152,13 +175,7 @@ _KEYS: dict[str, Callable[[Any, str], Any]] = {
 
 def _table(device: Device) -> str:
     lines = [f"[devices.{_quoted(device.name)}]"]
-    for key in _KEYS:
-        value = getattr(device, key)
-        if key == "labels":
-            value = dict(value)
-        if value is None or value == {} or (key == "transport" and value == "ssh"):
-            continue
-        lines.append(f"{key} = {_value(value)}")
+    lines += [f"{key} = {_value(value)}" for key, value in device_values(device).items()]
     return "\n".join(lines) + "\n"
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "NO_DISK_BYTES",
     "Check",
     "Requirement",
+    "Status",
     "judge_compiler",
     "judge_disk",
     "judge_extra",

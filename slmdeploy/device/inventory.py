@@ -27,11 +27,13 @@ class Inventory:
 
     Attributes:
         devices: By name; ``local`` comes first.
-        files: The files that were read.
+        files: The files that were read; of two, the later wins.
+        sources: The file in which each device stands; ``local`` stands in none.
     """
 
     devices: Mapping[str, Device]
     files: tuple[Path, ...] = field(default=())
+    sources: Mapping[str, Path] = field(default_factory=dict)
 
     def select(self, selectors: Iterable[str]) -> tuple[Device, ...]:
         """Devices that any of the selectors names, each once, in the order named.
@@ -75,7 +77,7 @@ class Inventory:
 
     def _unknown(self, selector: str) -> UnknownNameError:
         if selector == ALL:
-            hint = "The inventory has no board yet: describe one in devices.toml (docs/devices.md)."
+            hint = "The inventory has no board yet. Run: slmdeploy devices add NAME HOST"
             return UnknownNameError("device", selector, self.devices, hint=hint)
         if "=" in selector:
             labels = {f"{k}={v}" for d in self.devices.values() for k, v in _labels(d).items()}
@@ -96,9 +98,12 @@ def load_inventory(project: Project | None = None, *, user_file: Path | None = N
     candidates = (user_file or user_devices_file(), (project or find_project()).devices_file)
     files = tuple(file for file in candidates if file.is_file())
     devices = {LOCAL.name: LOCAL}
+    sources: dict[str, Path] = {}
     for file in files:
-        devices.update(read_devices(file))
-    return Inventory(devices, files)
+        found = read_devices(file)
+        devices.update(found)
+        sources.update(dict.fromkeys(found, file))
+    return Inventory(devices, files, sources)
 
 
 def _labels(device: Device) -> dict[str, str]:

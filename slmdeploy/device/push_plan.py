@@ -12,7 +12,7 @@ from slmdeploy.bundle.manifest import MANIFEST_NAME, Manifest
 from slmdeploy.errors import BundleError, HostError
 from slmdeploy.runtime.protocol import RunnerFiles
 
-__all__ = ["Folder", "Item", "bundle_folder", "runner_folder"]
+__all__ = ["Folder", "Item", "bundle_folder", "runner_folder", "runtime_folder"]
 
 LICENSE = re.compile(r"(licen[cs]e|notice|copying)", re.IGNORECASE)
 FILE_MODE = 0o644
@@ -52,6 +52,11 @@ class Folder:
     digest: str
     items: tuple[Item, ...]
 
+    @property
+    def parent(self) -> str:
+        """The folder that its versions share, as in ``bundles/NAME``."""
+        return self.place.rpartition("/")[0]
+
 
 def bundle_folder(bundle_dir: Path, manifest: Manifest) -> Folder:
     """The part of a bundle that a board needs: artifact, manifest, licence.
@@ -59,7 +64,8 @@ def bundle_folder(bundle_dir: Path, manifest: Manifest) -> Folder:
     Golden vectors and the tokenizer stay here.
 
     Raises:
-        BundleError: A file is missing, or is not the one that the manifest names.
+        BundleError: A file is missing, or has not the size that the manifest names; its
+            content is looked at when it is sent.
     """
     paths = [manifest.artifact.file, MANIFEST_NAME]
     paths += [path for path in manifest.files if LICENSE.match(PurePosixPath(path).name)]
@@ -69,46 +75,69 @@ def bundle_folder(bundle_dir: Path, manifest: Manifest) -> Folder:
 
 
 def runner_folder(files: Mapping[str, Path] | RunnerFiles) -> Folder:
-    """The runner and its libraries.
+    """The ExecuTorch runner and its libraries.
 
     Raises:
         HostError: A file of the runner cannot be read.
     """
     listed = files.files if isinstance(files, RunnerFiles) else files
+    return runtime_folder("executorch", listed)
+
+
+def runtime_folder(name: str, files: Mapping[str, Path]) -> Folder:
+    """The files of a runtime, below ``runtimes/NAME``.
+
+    Args:
+        name: ``executorch``, ``litert``, ``tflite-runtime``.
+        files: Path in the folder on the device, to the file on this computer.
+
+    Raises:
+        HostError: A file cannot be read.
+    """
     try:
-        items = [_item(path, source, PROGRAM_MODE) for path, source in listed.items()]
+        items = [_item(path, source, PROGRAM_MODE) for path, source in files.items()]
     except OSError as error:
         raise HostError(
-            f"A file of the runner cannot be read: {error}.", hint="Run: slmdeploy cache clean"
+            f"A file of the runtime {name} cannot be read: {error}.",
+            hint="Run: slmdeploy cache clean",
         ) from error
-    return _folder("runners", items)
+    return _folder(f"runtimes/{name}", items)
 
 
 def _bundle_item(bundle_dir: Path, path: str, manifest: Manifest) -> Item:
+    """A file of a bundle; what the manifest hashed is read only if it has to be sent."""
+    source = bundle_dir / path
+    known = manifest.files.get(path)
     try:
-        item = _item(path, bundle_dir / path, FILE_MODE)
+        if known is None:
+            return _item(path, source, FILE_MODE)
+        size = source.stat().st_size
     except OSError as error:
         raise BundleError(
             f"{bundle_dir} lacks {path!r}: {error.strerror or error}.",
             hint="Export it again, or copy the whole folder.",
         ) from error
-    known = manifest.files.get(path)
-    if known is not None and known.sha256 != item.sha256:
+    if size != known.bytes:
         raise BundleError(
-            f"{bundle_dir / path} is not the file that the manifest names: its sha256 is "
-            f"{item.sha256}, not {known.sha256}.",
+            f"{source} is not the file that the manifest names: it has {size} bytes, "
+            f"not {known.bytes}.",
             hint="Export it again: it was changed or damaged since.",
         )
-    return item
+    _refuse_name(path)
+    return Item(path, source, size, known.sha256, FILE_MODE)
 
 
 def _item(path: str, source: Path, mode: int) -> Item:
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or not path.isprintable():
-        raise BundleError(f"{path!r} cannot be the name of a file on a device.")
+    _refuse_name(path)
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Item(path, source, source.stat().st_size, digest, mode)
+
+
+def _refuse_name(path: str) -> None:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or not path.isprintable():
+        raise BundleError(f"{path!r} cannot be the name of a file on a device.")
 
 
 def _folder(parent: str, items: Iterable[Item]) -> Folder:

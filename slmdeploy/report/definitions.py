@@ -59,8 +59,9 @@ What each number of a report is. This page is written from `slmdeploy/bench/metr
 keeps it current. `slmdeploy report --definitions` prints the same.
 
 All times come from one monotonic clock on the device, in nanoseconds; a report shows them in
-milliseconds, and bytes in MiB. Records and CSV files keep the units below. A value that could not
-be had is shown as `{ABSENT}`, with the reason in a footnote.
+milliseconds, and bytes in MiB. The board's sensors are read on the same clock, most of them twice a
+second, by an agent whose own processor time is in the record. Records and CSV files keep the units
+below. A value that could not be had is shown as `{ABSENT}`, with the reason in a footnote.
 
 """
 

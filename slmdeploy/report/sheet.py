@@ -15,6 +15,9 @@ from slmdeploy.store.record import Record
 __all__ = ["Sheet", "make_sheets", "model_label", "runs_label"]
 
 _SPREADS = ("ttft_ms", "prefill_tokens_per_s", "decode_tokens_per_s")
+_OF_A_KIND = {"W", "J"}
+"""Units of what means another thing by another sensor; a footnote names it."""
+
 _NOT_MEASURED = "not measured by the version that made the record"
 
 
@@ -74,9 +77,10 @@ def runs_label(record: Record) -> str:
 
 def _sheet(kind: Literal["generate", "invoke"], records: Sequence[Record]) -> Sheet:
     notes = _Footnotes()
-    metrics = [m for m in metrics_for(kind) if any(m.id in r.metrics for r in records)]
+    metrics = [m for m in metrics_for(kind) if _is_shown(m, records)]
     keys = {record.workload.key for record in records}
     one_workload = len(keys) == 1
+    lost = _lost(metrics_for(kind), records)
     heads = ("Record", "Model", "Recipe", "Target", "Device", "Threads", "Runs", "Status")
     workload_head = () if one_workload else ("Workload",)
     return Sheet(
@@ -90,9 +94,28 @@ def _sheet(kind: Literal["generate", "invoke"], records: Sequence[Record]) -> Sh
             )
             for record in records
         ),
-        footnotes=tuple(notes.texts),
+        footnotes=(*notes.texts, *lost),
         warnings=warnings(records),
     )
+
+
+def _is_shown(metric: Metric, records: Sequence[Record]) -> bool:
+    """What a board has no sensor for takes no column; a footnote has the reason."""
+    found = [r.metrics[metric.id] for r in records if metric.id in r.metrics]
+    return any(metric.quantities is None or one.value is not None for one in found)
+
+
+def _lost(metrics: Sequence[Metric], records: Sequence[Record]) -> list[str]:
+    """The reasons of the metrics that take no column, each once, in front the metrics."""
+    reasons: dict[str, list[str]] = {}
+    for metric in metrics:
+        if not _is_shown(metric, records):
+            for record in records:
+                found = record.metrics.get(metric.id)
+                if found is not None and found.reason and found.n == 0:
+                    titles = reasons.setdefault(found.reason, [])
+                    titles += [] if metric.title in titles else [metric.title]
+    return [f"{', '.join(titles)}: {reason}" for reason, titles in reasons.items()]
 
 
 def _heads(metric: Metric) -> tuple[str, ...]:
@@ -128,7 +151,8 @@ def _value_cell(found: MetricValue | None, metric: Metric, notes: _Footnotes) ->
         return notes.mark(ABSENT, _NOT_MEASURED)
     if found.value is None:
         return notes.mark(ABSENT, found.reason or "no reason was recorded")
-    return number(in_shown_unit(found.value, metric.unit), metric.unit)
+    shown = number(in_shown_unit(found.value, metric.unit), metric.unit)
+    return notes.mark(shown, found.sensor) if metric.unit in _OF_A_KIND else shown
 
 
 def _spread_cell(found: MetricValue | None, notes: _Footnotes) -> str:

@@ -7,15 +7,11 @@ and renamed when it is whole; a lock lets a second process wait for the first.
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
-from slmdeploy.errors import CompilerError, DiskSpaceError, HostError
+from slmdeploy.errors import CompilerError
 from slmdeploy.places import cache_dir
 from slmdeploy.progress import Progress, silent
 from slmdeploy.runtime.compiling import (
@@ -26,11 +22,12 @@ from slmdeploy.runtime.compiling import (
     link_all,
     make_plan,
 )
+from slmdeploy.runtime.once import make_once
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.runtime.toolchain import GlibcVersion, find_toolchain, glibc_needed, parse_glibc
-from slmdeploy.runtime.wheel import LIBRARIES, find_wheel
+from slmdeploy.runtime.wheel import LIBRARIES, RuntimeWheel, find_wheel
 
-__all__ = ["LEAST_GLIBC", "Kernels", "runner_files"]
+__all__ = ["LEAST_GLIBC", "Kernels", "built_files", "runner_files"]
 
 Kernels = Literal["portable", "llm"]
 
@@ -61,6 +58,27 @@ def runner_files(
     folder = _compiled(plan, progress)
     if glibc is not None:
         folder = _for_glibc(plan, folder, parse_glibc(glibc))
+    return _listed(wheel, folder, kernels)
+
+
+def built_files(arch: str, *, kernels: Kernels) -> RunnerFiles | None:
+    """As ``runner_files`` without a ``glibc``, but nothing is compiled.
+
+    Returns:
+        The files; ``None`` where the runner would have to be compiled first.
+
+    Raises:
+        CompilerError: No compiler, so it is not known which build would be used.
+        OfflineError: The libraries for ``arch`` must be fetched first.
+        MissingExtraError: ExecuTorch is not installed.
+    """
+    wheel = find_wheel(arch)
+    plan = make_plan(wheel, find_toolchain(wheel.arch))
+    folder = _place(_name(plan))
+    return _listed(wheel, folder, kernels) if folder.is_dir() else None
+
+
+def _listed(wheel: RuntimeWheel, folder: Path, kernels: Kernels) -> RunnerFiles:
     files = {name: wheel.lib / name for name in LIBRARIES}
     files[RUNNER] = folder / RUNNER
     libraries: tuple[str, ...] = ()
@@ -68,6 +86,10 @@ def runner_files(
         libraries = (KERNEL_LIBRARY,)
         files[KERNEL_LIBRARY] = folder / KERNEL_LIBRARY
     return RunnerFiles(files, RUNNER, libraries)
+
+
+def _name(plan: Plan) -> str:
+    return f"{plan.wheel.arch}-{plan.key()}"
 
 
 def _compiled(plan: Plan, progress: Progress) -> Path:
@@ -79,7 +101,7 @@ def _compiled(plan: Plan, progress: Progress) -> Path:
         compile_all(plan, objects, progress)
         link_all(plan, objects, folder)
 
-    return _once(f"{plan.wheel.arch}-{plan.key()}", make)
+    return _once(_name(plan), make)
 
 
 def _for_glibc(plan: Plan, compiled: Path, wanted: GlibcVersion) -> Path:
@@ -115,39 +137,10 @@ def _text(version: GlibcVersion) -> str:
 
 def _once(name: str, make: Callable[[Path], None]) -> Path:
     """A folder of the cache, made now if it is not there."""
-    runners = cache_dir() / "runners"
-    folder = runners / name
-    if folder.is_dir():
-        return folder
-    with _faults_of(runners):
-        runners.mkdir(parents=True, exist_ok=True)
-        with _lock(runners / f".{name}.lock"):
-            if folder.is_dir():  # another process made it meanwhile
-                return folder
-            with tempfile.TemporaryDirectory(prefix=".build-", dir=runners) as scratch:
-                made = Path(scratch) / "made"
-                made.mkdir()
-                make(made)
-                made.rename(folder)
+    folder = _place(name)
+    make_once(folder, make, "the runner")
     return folder
 
 
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock that the system lets go of when the process ends, however it ends."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _faults_of(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise HostError(f"The runner could not be built in {folder}: {error}.") from error
-        raise DiskSpaceError(
-            f"There is no room for the runner in {folder}.",
-            hint="Make room, or set SLMDEPLOY_CACHE_DIR to another disk.",
-        ) from error
+def _place(name: str) -> Path:
+    return cache_dir() / "runners" / name

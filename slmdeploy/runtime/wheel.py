@@ -7,15 +7,8 @@ when asked, opened as a zip; nothing of it is installed or run.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import os
 import platform
-import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,10 +18,13 @@ from slmdeploy.errors import MissingExtraError, OfflineError, UnknownNameError
 from slmdeploy.model.fetch import require_space
 from slmdeploy.places import cache_dir
 from slmdeploy.progress import Progress, Step, silent
+from slmdeploy.runtime.once import make_once
+from slmdeploy.runtime.wheel_pins import ARCHITECTURES, PinnedWheel, find_pinned
+from slmdeploy.runtime.wheel_pip import download_wheel
+from slmdeploy.runtime.wheel_zip import unpack
 
 __all__ = ["ARCHITECTURES", "LIBRARIES", "RuntimeWheel", "fetch_wheel", "find_wheel", "host_arch"]
 
-ARCHITECTURES: Final = ("aarch64", "x86_64")
 LIBRARIES: Final = (
     "libexecutorch.so",
     "libexecutorch_threadpool.so",
@@ -41,9 +37,6 @@ LIBRARIES: Final = (
 _PINNED_VERSION = "1.5.1"
 # The libraries do not depend on Python; one tag for all, so that one sha256 can be pinned.
 _PYTHON = "3.11"
-_PINNED_SHA256 = {
-    ("1.5.1", "aarch64"): "8ee02348a3ea80ddf770822911ebf78da616b73afce0fbaaa79f23311c88c66a",
-}
 _WANTED_BYTES = 80_000_000
 
 
@@ -108,14 +101,16 @@ def find_wheel(arch: str) -> RuntimeWheel:
     )
 
 
-def fetch_wheel(arch: str, *, progress: Progress = silent) -> RuntimeWheel:
+def fetch_wheel(arch: str, *, unpinned: bool = False, progress: Progress = silent) -> RuntimeWheel:
     """Download the wheel for an architecture, unless it is here, and unpack what is needed.
 
     Args:
         arch: ``x86_64``, ``aarch64`` or ``host``.
+        unpinned: Also take a version whose sha256 is not known.
         progress: Is told what is being done.
 
     Raises:
+        UsageError: The installed version's sha256 is not known.
         OfflineError: pip could not get it, or what came has another sha256.
         DiskSpaceError: There is not enough room.
         UnknownNameError: No such architecture.
@@ -133,12 +128,20 @@ def fetch_wheel(arch: str, *, progress: Progress = silent) -> RuntimeWheel:
     folder = _folder(version, arch)
     folder.parent.mkdir(parents=True, exist_ok=True)
     require_space(folder.parent, _WANTED_BYTES, "the ExecuTorch wheel")
-    with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder.parent) as scratch:
+
+    def make(made: Path) -> None:
         progress(Step(step, note="downloading with pip"))
-        wheel = _download(Path(scratch), version, arch)
+        wheel = download_wheel(
+            _pinned(version, arch),
+            made.with_name("wheel"),
+            again=f"slmdeploy fetch runtime --arch {arch}",
+            platforms=[f"{policy}_{arch}" for policy in ("manylinux_2_17", "manylinux2014")],
+            unpinned=unpinned,
+        )
         progress(Step(step, note="unpacking"))
-        _unpack(wheel, made := Path(scratch) / "made")
-        _put_in_place(made, folder)
+        _unpack(wheel, made)
+
+    make_once(folder, make, "the ExecuTorch libraries", whole=_is_complete)
     progress(Step(step, finished=True))
     return find_wheel(arch)
 
@@ -173,69 +176,24 @@ def _is_complete(folder: Path) -> bool:
     return _has_libraries(folder / "executorch")
 
 
-def _download(scratch: Path, version: str, arch: str) -> Path:
-    """Let pip download the wheel, so that its configuration decides the index."""
-    target = scratch / "wheel"
-    argv = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    argv += ["--no-input", "--disable-pip-version-check", "--quiet", "--dest", str(target)]
-    argv += ["--implementation", "cp", "--python-version", _PYTHON]
-    argv += ["--abi", f"cp{_PYTHON.replace('.', '')}"]
-    for policy in ("manylinux_2_28", "manylinux_2_17", "manylinux2014"):
-        argv += ["--platform", f"{policy}_{arch}"]
-    argv += [f"executorch=={version}"]
-    done = subprocess.run(
-        argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
-    wheels = sorted(target.glob("executorch-*.whl")) if target.is_dir() else []
-    if done.returncode != 0 or not wheels:
-        said = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise OfflineError(
-            f"pip could not download executorch {version} for {arch}: {said[0]}",
-            hint="Check the network and 'pip config list', then run: "
-            f"slmdeploy fetch runtime --arch {arch}",
-        )
-    _check_hash(wheels[0], version, arch)
-    return wheels[0]
-
-
-def _check_hash(wheel: Path, version: str, arch: str) -> None:
-    wanted = _PINNED_SHA256.get((version, arch))
-    with wheel.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if wanted is not None and found != wanted:
-        raise OfflineError(
-            f"{wheel.name} has the sha256 {found}, but {wanted} is expected; it was not used.",
-            hint="The index may serve another file. Check 'pip config list' and try again.",
-        )
+def _pinned(version: str, arch: str) -> PinnedWheel:
+    found = find_pinned("executorch", _PYTHON, arch, versions=(version,))
+    platform = f"manylinux_2_28_{arch}"
+    return found or PinnedWheel("executorch", version, _PYTHON, platform, None)
 
 
 def _unpack(wheel: Path, made: Path) -> None:
     """Take headers, libraries and licences out of the wheel."""
-    wanted_libraries = {f"executorch/lib/{name}" for name in LIBRARIES}
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            for name in archive.namelist():
-                is_header = name.startswith("executorch/include/")
-                if is_header or name in wanted_libraries or "/LICENSE" in name:
-                    archive.extract(name, made)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise OfflineError(
-            f"{wheel.name} is damaged: {error}.", hint="Run the same command again."
-        ) from error
+    libraries = {f"executorch/lib/{name}" for name in LIBRARIES}
+
+    def is_wanted(name: str) -> bool:
+        is_header = name.startswith("executorch/include/")
+        return is_header or name in libraries or "/LICENSE" in name
+
+    unpack(wheel, is_wanted, made)
     if not _is_complete(made):
         raise OfflineError(
             f"{wheel.name} does not hold the libraries {', '.join(LIBRARIES)}.",
             hint=f"slmdeploy is made for executorch {_PINNED_VERSION}: pip install "
             "'slmdeploy[executorch]'",
         )
-
-
-def _put_in_place(made: Path, folder: Path) -> None:
-    """Rename the finished folder; another process that was faster made the same one."""
-    if not _is_complete(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-    try:
-        os.replace(made, folder)  # noqa: PTH105  # Path.replace says it replaces files
-    except OSError:
-        if not _is_complete(folder):
-            raise

@@ -10,9 +10,15 @@ from slmdeploy.model.read import read_model
 from slmdeploy.model.ref import ModelRef, parse_ref
 from slmdeploy.progress import Progress
 from slmdeploy.runtime.wheel import fetch_wheel, find_wheel
+from slmdeploy.runtime.wheel_packages import (
+    fetch_package,
+    find_package,
+    numpy_wheel,
+    runtime_wheel,
+)
 from slmdeploy.steps.outcomes import Fetched
 
-__all__ = ["fetch_model", "fetch_runtime"]
+__all__ = ["fetch_model", "fetch_python_runtime", "fetch_runtime"]
 
 
 def fetch_model(text: str, *, dry_run: bool, progress: Progress) -> Fetched:
@@ -34,10 +40,19 @@ def fetch_model(text: str, *, dry_run: bool, progress: Progress) -> Fetched:
     return _fetched(there, already_there=True)
 
 
-def fetch_runtime(arch: str, *, dry_run: bool, progress: Progress) -> Fetched:
+def fetch_runtime(
+    arch: str, *, unpinned: bool = False, dry_run: bool, progress: Progress
+) -> Fetched:
     """Fetch ExecuTorch's libraries for an architecture, unless they are here.
 
+    Args:
+        arch: ``aarch64`` or ``x86_64``.
+        unpinned: Also take a version whose sha256 is not known.
+        dry_run: Only say whether they are here.
+        progress: Is told of the download.
+
     Raises:
+        UsageError: The installed version's sha256 is not known.
         OfflineError: The network is away, or with ``dry_run`` they are not here.
     """
     try:
@@ -45,13 +60,49 @@ def fetch_runtime(arch: str, *, dry_run: bool, progress: Progress) -> Fetched:
     except OfflineError:
         if dry_run:
             raise
-        wheel, there = fetch_wheel(arch, progress=progress), False
+        wheel, there = fetch_wheel(arch, unpinned=unpinned, progress=progress), False
     return Fetched(
         name=f"executorch {wheel.version} for {arch}",
         path=wheel.lib,
         bytes=_size(wheel.lib),
         already_there=there,
         license="BSD-3-Clause",
+    )
+
+
+def fetch_python_runtime(
+    runtime: str, python: str, arch: str, *, dry_run: bool, progress: Progress
+) -> Fetched:
+    """Fetch a runtime for a Python of boards, and the numpy that goes with it.
+
+    Args:
+        runtime: ``litert`` or ``tflite-runtime``.
+        python: Version of the board's Python, as in ``3.11``.
+        arch: ``aarch64`` or ``x86_64``.
+        dry_run: Only say whether they are here.
+        progress: Is told of the download.
+
+    Raises:
+        UnknownNameError: There is none for this Python.
+        OfflineError: The network is away, or with ``dry_run`` they are not here.
+    """
+    wheels = (runtime_wheel(runtime, python, arch), numpy_wheel(runtime, python, arch))
+    try:
+        folders, there = [find_package(wheel, runtime) for wheel in wheels], True
+    except OfflineError:
+        if dry_run:
+            raise
+        folders = [fetch_package(wheel, runtime, progress=progress) for wheel in wheels]
+        there = False
+    own, numpy = wheels
+    return Fetched(
+        name=f"{own.project} {own.version} for Python {python} on {arch}",
+        path=folders[0],
+        bytes=sum(_size(folder) for folder in folders),
+        already_there=there,
+        license="Apache-2.0",
+        note=f"With numpy {numpy.version} (BSD-3-Clause), for boards that have none that fits: "
+        f"{folders[1]}",
     )
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.bundle.manifest import RungResult
+from slmdeploy.device.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
 from slmdeploy.progress import Progress, Step
 from slmdeploy.runtime.protocol import (
@@ -60,6 +61,7 @@ def climb_bundle(
     *,
     host: Device,
     device: Device | None = None,
+    use: Use = USUAL,
     progress: Progress,
 ) -> tuple[RungResult, ...]:
     """Climb from the stored rungs to the artifact on the host, and on to a device.
@@ -70,6 +72,7 @@ def climb_bundle(
         golden: Tokens or inputs to feed.
         host: The device that is this computer.
         device: A board, or ``None`` to end at the host.
+        use: Whether to take the board from others.
         progress: Is told which rung is climbed.
 
     Raises:
@@ -78,7 +81,7 @@ def climb_bundle(
     generic = bundle.manifest.model.kind == "generic"
     rungs = [*below, _runtime_rung("artifact", bundle, host, golden, progress)]
     if device is not None:
-        rungs.append(_runtime_rung("device", bundle, device, golden, progress))
+        rungs.append(_runtime_rung("device", bundle, device, golden, progress, use=use))
     return climb(
         rungs,
         precision=bundle.manifest.recipe.precision,
@@ -88,17 +91,23 @@ def climb_bundle(
 
 
 def _runtime_rung(
-    kind: RungKind, bundle: Bundle, device: Device, golden: _Arrays, progress: Progress
+    kind: RungKind,
+    bundle: Bundle,
+    device: Device,
+    golden: _Arrays,
+    progress: Progress,
+    *,
+    use: Use = USUAL,
 ) -> Rung:
     name = "artifact" if kind == "artifact" else f"device {device.name}"
 
     def run() -> npt.NDArray[Any]:
         progress(Step(f"rung {name}"))
-        with ready(bundle, device, progress) as on:
+        with ready(bundle, device, progress, use=use) as on:
             return _output(bundle, on.runner, golden)
 
     def text() -> Sequence[int]:
-        with ready(bundle, device, progress) as on:
+        with ready(bundle, device, progress, use=use) as on:
             return _free_text(bundle, on.runner, golden)
 
     return Rung(name, kind, run, text=None if bundle.manifest.model.kind == "generic" else text)

@@ -11,16 +11,19 @@ from typing import Any
 
 from slmdeploy import __version__
 from slmdeploy.bench.measure import Measurement, measure, measure_invoke
+from slmdeploy.bench.observing import Observe, board_watch, with_sensors
 from slmdeploy.bench.samples import ProcessSample
 from slmdeploy.bench.summary import size_values
 from slmdeploy.bench.workload import GenerateWorkload, check_fits, invoke_workload, synthetic
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.bundle.manifest import MANIFEST_NAME
 from slmdeploy.device.facts import BOARD_MODEL, CPU, GLIBC, KERNEL, MEMORY, Fact, read_fact
+from slmdeploy.device.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
+from slmdeploy.device.watch import Watch, watched
 from slmdeploy.progress import Progress, Step
 from slmdeploy.runtime.protocol import Runner
-from slmdeploy.steps.ready import Ready, ready
+from slmdeploy.steps.ready import Ready, planned, ready
 from slmdeploy.store.record import Record, make_record
 from slmdeploy.transport.base import Transport
 
@@ -61,6 +64,7 @@ class Bench:
         generate: Tokens to generate.
         runs: Processes after the warm-up.
         threads: Worker threads.
+        use: How the device is taken, and what is set on it meanwhile.
     """
 
     bundle: Bundle
@@ -68,6 +72,7 @@ class Bench:
     generate: int | None
     runs: int | None
     threads: int | None
+    use: Use = USUAL
 
     def check(self) -> None:
         """Refuse what cannot be measured, before a device is touched.
@@ -78,6 +83,15 @@ class Bench:
         if self.bundle.manifest.model.kind == "decoder":
             workload_for(self.bundle, self.prompt, self.generate)
 
+    def show(self, device: Device, progress: Progress) -> None:
+        """Tell what would be set on a device; changes nothing.
+
+        Raises:
+            DeviceError: It is away, or has no such setting.
+        """
+        for change in planned(device, self.use):
+            progress(Step(f"{device.name}: would set {change}", finished=True))
+
     def run(self, device: Device, progress: Progress) -> Record:
         """Push if need be, run processes after a warm-up, and describe it all in a record.
 
@@ -87,8 +101,9 @@ class Bench:
         """
         self.check()
         bundle = self.bundle
-        with ready(bundle, device, progress) as on:
-            counted = self._measure(on.runner, progress)
+        with ready(bundle, device, progress, use=self.use) as on:
+            with watched(on.transport, program=on.deployment.runner_dir) as watch:
+                counted = self._measure(on.runner, progress, _observe(watch))
             provenance = _provenance(bundle, on)
         return make_record(
             counted,
@@ -100,9 +115,11 @@ class Bench:
             device=device.name,
             sizes=size_values(_sizes(bundle)),
             provenance=provenance,
+            watch=board_watch(watch.result(), watch.reason),
+            watch_log=watch.log,
         )
 
-    def _measure(self, runner: Runner, told: Progress) -> Measurement:
+    def _measure(self, runner: Runner, told: Progress, observe: Observe) -> Measurement:
         def tell(done: int, total: int, sample: ProcessSample) -> None:
             told(Step("measure", done, total, "runs", finished=done == total, note=sample.reason))
 
@@ -110,12 +127,37 @@ class Bench:
         threads = self.threads or bundle.manifest.threads
         if bundle.manifest.model.kind == "decoder":
             workload = workload_for(bundle, self.prompt, self.generate)
-            return measure(runner, workload, processes=runs, threads=threads, progress=tell)
+            return measure(
+                runner,
+                workload,
+                processes=runs,
+                threads=threads,
+                progress=tell,
+                observe=observe,
+            )
         golden = bundle.golden()
         count = sum(name.startswith("input.") for name in golden)
         inputs = [golden[f"input.{index}"] for index in range(count)]
         once = invoke_workload("forward", inputs)
-        return measure_invoke(runner, once, inputs, processes=runs, threads=threads, progress=tell)
+        return measure_invoke(
+            runner,
+            once,
+            inputs,
+            processes=runs,
+            threads=threads,
+            progress=tell,
+            observe=observe,
+        )
+
+
+def _observe(watch: Watch) -> Observe:
+    """Ends the watch, once the last process is over, and hands out what it saw."""
+
+    def observe(samples: tuple[ProcessSample, ...]) -> tuple[ProcessSample, ...]:
+        observed = watch.result()
+        return with_sensors(samples, observed, watch.reason)
+
+    return observe
 
 
 def _sizes(bundle: Bundle) -> dict[str, int]:
@@ -137,6 +179,7 @@ def _provenance(bundle: Bundle, on: Ready) -> dict[str, Any]:
         "host": {"name": platform.node(), "platform": platform.platform(), "cpus": os.cpu_count()},
         "runner": on.deployment.runner_dir.rsplit("/", 1)[-1],
         "device": _device_facts(on.transport),
+        "changed": [str(change) for change in on.changes],
     }
 
 

@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.device.connect import connect
-from slmdeploy.device.facts import ARCHITECTURE, GLIBC, read_fact
+from slmdeploy.device.detached import DetachedTransport
+from slmdeploy.device.inventory import LOCAL
+from slmdeploy.device.lease import Lease, leased
 from slmdeploy.device.push import Deployment
 from slmdeploy.device.push import push as push_bundle
+from slmdeploy.device.retry import Patience, retried
+from slmdeploy.device.runner_choice import runner_for
+from slmdeploy.device.settings import changed_settings, plan_settings
+from slmdeploy.device.settings_plan import USUAL, Change, Use
 from slmdeploy.device.types import Device
-from slmdeploy.errors import DeviceError
 from slmdeploy.progress import Progress, Step, bytes_of
-from slmdeploy.runtime.build import Kernels, runner_files
+from slmdeploy.runtime.build import Kernels
 from slmdeploy.runtime.executorch import ExecutorchRunner
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.steps.outcomes import Pushed
 from slmdeploy.transport.base import Transport
 
-__all__ = ["Ready", "deploy", "files_for", "push_to", "ready"]
+__all__ = ["Ready", "deploy", "files_for", "planned", "push_to", "ready"]
 
-_ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
-NEW_GLIBC = (2, 34)
-"""From here on a plain link by this computer's compiler starts on the device."""
-OLD_GLIBC = "2.31"
+CONNECT_SECONDS = 3.0
+"""For how long a device that does not answer is tried again at the start."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A deployment and what drives it."""
+    """A deployment and what drives it.
+
+    Attributes:
+        transport: The way to the device; what goes this way is not detached.
+        deployment: The bundle there.
+        runner: Drives it.
+        changes: Settings of the device that are changed meanwhile.
+    """
 
     transport: Transport
     deployment: Deployment
     runner: ExecutorchRunner
+    changes: tuple[Change, ...] = ()
 
 
 def files_for(
@@ -49,24 +59,7 @@ def files_for(
     """
     artifact = bundle.manifest.artifact
     kernels: Kernels = "llm" if artifact.kernels == "llm" else "portable"
-    if device.transport == "local":
-        return runner_files("host", kernels=kernels, progress=progress)
-    machine = read_fact(transport, ARCHITECTURE)
-    arch = _ARCHITECTURES.get(machine.value or "")
-    if arch is None:
-        raise DeviceError(
-            f"Device {device.name!r} says it is {machine.value or machine.reason!r}; there is a "
-            f"runner for {' and '.join(sorted(set(_ARCHITECTURES.values())))} alone."
-        )
-    return runner_files(arch, kernels=kernels, glibc=_link_for(transport, arch), progress=progress)
-
-
-def _link_for(transport: Transport, arch: str) -> str | None:
-    """The C library to link for; ``None`` where this computer's own will do."""
-    if arch == platform.machine():
-        return None
-    found = read_fact(transport, GLIBC).value
-    return None if found is not None and found >= NEW_GLIBC else OLD_GLIBC
+    return runner_for(device, transport, kernels, progress)
 
 
 def deploy(
@@ -92,28 +85,80 @@ def deploy(
 
 def push_to(bundle: Bundle, device: Device, *, dry_run: bool, progress: Progress) -> Pushed:
     """Connect and push, or with ``dry_run`` only look what would be sent."""
-    with closing(connect(device)) as transport:
+    with closing(retried(lambda: connect(device), Patience(CONNECT_SECONDS))) as transport:
         done, _ = deploy(bundle, device, transport, dry_run=dry_run, progress=progress)
     return Pushed(device.name, done.bundle_dir, done.sent_bytes, done.skipped_bytes, dry_run)
 
 
 @contextmanager
-def ready(bundle: Bundle, device: Device, progress: Progress) -> Iterator[Ready]:
-    """Connect, push and give a runner; the connection is closed afterwards.
+def ready(
+    bundle: Bundle,
+    device: Device,
+    progress: Progress,
+    *,
+    use: Use = USUAL,
+    live: bool = False,
+) -> Iterator[Ready]:
+    """Connect, take the board, push, set it, give a runner; all is let go of afterwards.
+
+    What the runner does on a board is detached: a lost connection does not end it. This
+    computer is neither held nor detached from, unless its settings are changed.
+
+    Args:
+        bundle: What is run.
+        device: Where.
+        progress: Is told what is done.
+        use: Whether to take the board from others, and what to set on it.
+        live: Lines of the runner come at once, not at its end: for a person who waits.
 
     Raises:
-        DeviceError: The device is away, refuses us or has no room.
+        DeviceError: The device is away, refuses us, is in use or has no room.
         HostError: This computer cannot make the runner.
     """
     progress(Step(f"connect to {device.name}"))
-    with closing(connect(device)) as transport:
+    with closing(retried(lambda: connect(device), Patience(CONNECT_SECONDS))) as transport:
         progress(Step(f"connect to {device.name}", finished=True))
-        deployment, files = deploy(bundle, device, transport, progress=progress)
-        runner = ExecutorchRunner(
-            transport,
-            runner_dir=deployment.runner_dir,
-            model_path=deployment.model_path,
-            files=files,
-            manifest=bundle.manifest,
-        )
-        yield Ready(transport, deployment, runner)
+        with ExitStack() as stack:
+            lease = _lease(stack, device, transport, use, progress)
+            deployment, files = deploy(bundle, device, transport, progress=progress)
+            settings, below = None, transport
+            if lease is not None:
+                tell = _teller(progress)
+                settings = stack.enter_context(changed_settings(lease, use.settings, tell))
+                below = DetachedTransport(transport, live=live, lease=lease, settings=settings)
+            runner = ExecutorchRunner(
+                below,
+                runner_dir=deployment.runner_dir,
+                model_path=deployment.model_path,
+                files=files,
+                manifest=bundle.manifest,
+            )
+            changes = () if settings is None else settings.changes
+            yield Ready(transport, deployment, runner, changes)
+
+
+def planned(device: Device, use: Use) -> tuple[Change, ...]:
+    """What ``ready`` would change on a device; changes nothing.
+
+    Raises:
+        DeviceError: The device is away, or has no such setting.
+    """
+    if not use.settings:
+        return ()
+    with closing(connect(device)) as transport:
+        return plan_settings(transport, use.settings)
+
+
+def _lease(
+    stack: ExitStack, device: Device, transport: Transport, use: Use, progress: Progress
+) -> Lease | None:
+    if device.transport == LOCAL.transport and not use.settings:
+        return None
+    lease = stack.enter_context(leased(transport, steal=use.steal))
+    if lease.taken_from is not None:
+        _teller(progress)(f"took {device.name} from {lease.taken_from}")
+    return lease
+
+
+def _teller(progress: Progress) -> Callable[[str], None]:
+    return lambda text: progress(Step(text, finished=True))

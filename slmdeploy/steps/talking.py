@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from slmdeploy.bundle.folder import Bundle
+from slmdeploy.device.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
 from slmdeploy.errors import TokenizerError, UsageError
 from slmdeploy.model.tokenizer import Tokenizer
@@ -55,6 +56,7 @@ def talk(
     system: str | None,
     raw: bool,
     threads: int | None,
+    use: Use = USUAL,
     progress: Progress,
 ) -> Iterator[Generated | GenerationEnd]:
     """Yield the answer in pieces of whole characters, then how it ended.
@@ -78,7 +80,7 @@ def talk(
         sampling=sampling,
         threads=threads or bundle.manifest.threads,
     )
-    with ready(bundle, device, progress) as on:
+    with ready(bundle, device, progress, use=use, live=True) as on:
         yield from _pieces(on.runner.generate(request), tokenizer, len(ids))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from slmdeploy.bundle.folder import open_bundle
 from slmdeploy.device.inventory import LOCAL
+from slmdeploy.device.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
 from slmdeploy.errors import BundleError
 from slmdeploy.progress import Progress
@@ -16,13 +17,16 @@ from slmdeploy.verify.verdict import broken_rung
 __all__ = ["verify_bundle"]
 
 
-def verify_bundle(path: Path, device: Device | None, progress: Progress) -> Verified:
+def verify_bundle(
+    path: Path, device: Device | None, progress: Progress, *, use: Use = USUAL
+) -> Verified:
     """Hold a bundle against its golden vectors, on the host and on a device.
 
     Args:
         path: The bundle; its files are hashed first.
         device: ``None`` to end at the host.
         progress: Is told which rung is climbed.
+        use: Whether to take the device from others.
 
     Raises:
         BundleError: The bundle is damaged, or has no golden vectors.
@@ -38,7 +42,9 @@ def verify_bundle(path: Path, device: Device | None, progress: Progress) -> Veri
     generic = bundle.manifest.model.kind == "generic"
     board = None if device is None or device.transport == LOCAL.transport else device
     below = stored_rungs(golden, {}, generic=generic)
-    results = climb_bundle(bundle, below, golden, host=LOCAL, device=board, progress=progress)
+    results = climb_bundle(
+        bundle, below, golden, host=LOCAL, device=board, use=use, progress=progress
+    )
     broken = broken_rung(results)
     return Verified(
         bundle=path,

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from slmdeploy.bench.measure import Measurement
 from slmdeploy.bench.samples import ProcessSample
+from slmdeploy.bench.sensors import BoardWatch
 from slmdeploy.bench.summary import MetricValue
 from slmdeploy.bench.workload import GenerateWorkload, InvokeWorkload
 from slmdeploy.bundle.manifest import ModelInfo
@@ -19,7 +20,7 @@ from slmdeploy.store.ids import new_id
 
 __all__ = ["RECORD_VERSION", "Record", "make_record", "read_record"]
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 
 
 class Record(BaseModel):
@@ -42,11 +43,14 @@ class Record(BaseModel):
             and host. Flat or nested, JSON values only.
         notes: What a reader of the numbers should know.
         samples: Every process, warm-ups and failed ones included.
+        watch: How the board's sensors were read; ``None`` in records of version 1.
+        watch_log: The raw text of all readings, as the agent wrote it; in no document,
+            since it is kept in a table of its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     id: str = Field(default_factory=new_id, pattern=r"^[0-9a-z][0-9a-z-]*$")
     created: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
     status: Literal["valid", "invalid", "failed"]
@@ -63,6 +67,8 @@ class Record(BaseModel):
     provenance: dict[str, Any] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     samples: tuple[ProcessSample, ...] = ()
+    watch: BoardWatch | None = None
+    watch_log: str | None = Field(default=None, exclude=True, repr=False)
 
 
 def make_record(
@@ -76,6 +82,8 @@ def make_record(
     device: str,
     sizes: Mapping[str, MetricValue],
     provenance: Mapping[str, Any],
+    watch: BoardWatch | None = None,
+    watch_log: str | None = None,
 ) -> Record:
     """Put a measurement and what it was made of into a record.
 
@@ -89,6 +97,8 @@ def make_record(
         device: Name of the device.
         sizes: What ``bench.summary.size_values`` gave.
         provenance: JSON values only.
+        watch: How the board's sensors were read.
+        watch_log: The raw text of all readings.
     """
     return Record(
         status=measurement.status,
@@ -105,12 +115,20 @@ def make_record(
         provenance=dict(provenance),
         notes=measurement.notes,
         samples=measurement.samples,
+        watch=watch,
+        watch_log=watch_log,
     )
 
 
 _Document = dict[str, Any]
 
-_UPGRADES: dict[int, Callable[[_Document], _Document]] = {}
+
+def _with_sensors(document: _Document) -> _Document:
+    """Version 2 adds what the board's sensors said; there was none before."""
+    return {**document, "version": 2}
+
+
+_UPGRADES: dict[int, Callable[[_Document], _Document]] = {1: _with_sensors}
 """How a document of an older version becomes one of the next: one function a version."""
 
 

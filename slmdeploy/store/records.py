@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from datetime import UTC
 from pathlib import Path
@@ -88,7 +89,8 @@ class Store:
                 name for name in known if name.startswith(id_or_prefix)
             ]
             if len(found) == 1:
-                return _load(connection, select(schema.records).where(ids == found[0]))[0]
+                record = _load(connection, select(schema.records).where(ids == found[0]))[0]
+                return record.model_copy(update={"watch_log": _log_of(connection, record.id)})
         if not found:
             raise UnknownNameError("record", id_or_prefix, known[-_LISTED:])
         raise UsageError(
@@ -208,6 +210,9 @@ def _insert(connection: Connection, record: Record) -> None:
     )
     if record.samples:
         connection.execute(insert(schema.samples), _sample_rows(record))
+    if record.watch_log:
+        log = zlib.compress(record.watch_log.encode())
+        connection.execute(insert(schema.watch_logs).values(record_id=record.id, log=log))
 
 
 def _sample_rows(record: Record) -> list[dict[str, Any]]:
@@ -230,6 +235,13 @@ def _load(connection: Connection, query: Select[Any], *, samples: bool = True) -
     for record_id, document in _samples_of(connection, list(kept) if samples else []):
         kept[record_id].append(document)
     return [read_record({**row.document, "samples": kept[row.id]}) for row in rows]
+
+
+def _log_of(connection: Connection, record_id: str) -> str | None:
+    columns = schema.watch_logs.c
+    query = select(columns.log).where(columns.record_id == record_id)
+    log: bytes | None = connection.execute(query).scalar_one_or_none()
+    return None if log is None else zlib.decompress(log).decode()
 
 
 def _samples_of(connection: Connection, ids: Sequence[str]) -> list[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     ForeignKey,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -21,7 +22,15 @@ from sqlalchemy import (
 
 from slmdeploy.errors import UsageError
 
-__all__ = ["MIGRATIONS", "SCHEMA_VERSION", "prepare", "records", "samples", "schema_version"]
+__all__ = [
+    "MIGRATIONS",
+    "SCHEMA_VERSION",
+    "prepare",
+    "records",
+    "samples",
+    "schema_version",
+    "watch_logs",
+]
 
 _metadata = MetaData()
 
@@ -49,11 +58,23 @@ samples = Table(
     Column("document", JSON, nullable=False),
 )
 
+watch_logs = Table(
+    "watch_logs",
+    _metadata,
+    Column("record_id", ForeignKey("records.id", ondelete="CASCADE"), primary_key=True),
+    Column("log", LargeBinary, nullable=False),  # UTF-8, compressed by zlib
+)
+
 schema_version = Table("schema_version", _metadata, Column("version", Integer, nullable=False))
 
 Migration = Callable[[Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = ()
+
+def _add_watch_logs(connection: Connection) -> None:
+    watch_logs.create(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_add_watch_logs,)
 """Number *i* changes the tables of version *i + 1* into those of the next."""
 
 SCHEMA_VERSION = len(MIGRATIONS) + 1
@@ -92,7 +113,9 @@ def prepare(
 
 
 def _create(connection: Connection, where: str, version: int) -> None:
-    present = set(inspect(connection).get_table_names()) & {records.name, samples.name}
+    present = set(inspect(connection).get_table_names()) & {
+        table.name for table in (records, samples, watch_logs)
+    }
     if present:
         raise UsageError(
             f"The database {where} has a table {min(present)!r} that slmdeploy did not make.",

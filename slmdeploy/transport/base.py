@@ -7,12 +7,15 @@ behind a transport come out as ``ConnectError``, ``HostKeyError``, ``AuthError``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-__all__ = ["Progress", "Result", "Transport"]
+__all__ = ["Block", "Pours", "Progress", "Result", "Transport"]
+
+Block = bytes | memoryview
+"""A piece of a stream."""
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all)."""
@@ -85,3 +88,15 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Let go of the connection; may be called twice."""
+
+
+@runtime_checkable
+class Pours(Protocol):
+    """A transport that can stream data into a command as fast as the link allows."""
+
+    def pour(self, argv: Sequence[str], blocks: Iterable[Block]) -> Result:
+        """Run a command whose standard input is made while it runs.
+
+        An error that ``blocks`` raises ends the command and passes through. If the
+        command ends before it has read all, the rest is not sent.
+        """

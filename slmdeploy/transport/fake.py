@@ -14,12 +14,12 @@ Write a test of your own code against it as you would use httpx's mock transport
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from slmdeploy.errors import ConnectError, TransferError
-from slmdeploy.transport.base import Progress, Result
+from slmdeploy.transport.base import Block, Progress, Result
 from slmdeploy.transport.endpoint import Endpoint
 from slmdeploy.transport.files import part_name, placed
 from slmdeploy.transport.local import LocalTransport
@@ -51,7 +51,7 @@ class Faults:
         away: The device does not answer.
         free_bytes: Room on its disk; a ``put`` that needs more fails. ``None``: enough.
         cut_put_after_bytes: The connection is lost when so many bytes of the next
-            ``put`` have been sent; a part file stays behind, as on a real device.
+            ``put`` or ``pour`` have been sent; what came stays, as on a real device.
         cut_output_after_bytes: The connection is lost when the next command has
             written so many bytes.
     """
@@ -72,7 +72,7 @@ class FakeTransport(CommandTransport):
 
     Attributes:
         commands: What was run, in order.
-        sent_bytes: Bytes of all ``put``, cut ones included.
+        sent_bytes: Bytes of all ``put`` and ``pour``, cut ones included.
         faults: What goes wrong.
     """
 
@@ -121,6 +121,24 @@ class FakeTransport(CommandTransport):
         except OSError as error:
             reason = error.strerror or error
             raise TransferError(f"{source} did not arrive on {self._name}: {reason}.") from error
+
+    def pour(self, argv: Sequence[str], blocks: Iterable[Block]) -> Result:
+        """Run a command on a stream, which may be cut as that of ``put``.
+
+        Raises:
+            ConnectError: Cut, or away. What came before the cut has reached the command.
+        """
+        self._present()
+        data = bytearray()
+        cut, self.faults.cut_put_after_bytes = self.faults.cut_put_after_bytes, None
+        for block in blocks:
+            data += block
+            if cut is not None and len(data) > cut:
+                self.sent_bytes += cut
+                self.run(argv, stdin=bytes(data[:cut]))
+                raise ConnectError(f"The connection to {self._name} was lost.")
+        self.sent_bytes += len(data)
+        return self.run(argv, stdin=bytes(data))
 
     def get(self, source: str, destination: Path) -> None:
         """Copy a file from the device's folder."""

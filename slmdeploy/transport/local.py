@@ -19,6 +19,7 @@ from slmdeploy.errors import TransferError
 from slmdeploy.transport.base import Progress
 from slmdeploy.transport.files import link_or_copy, placed
 from slmdeploy.transport.process import STDERR, STDOUT, CommandTransport, Deadline
+from slmdeploy.transport.shell import run_here
 
 if TYPE_CHECKING:
     from slmdeploy.transport.endpoint import Endpoint
@@ -91,6 +92,10 @@ class LocalTransport(CommandTransport):
         ):
             # Never a link: what is fetched must not change with the device.
             shutil.copyfile(source, part)
+
+    def interactive(self, argv: Sequence[str]) -> int:
+        """As ``Interactive.interactive``, on our own terminal."""
+        return run_here(argv)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 from slmdeploy.errors import CommandError
 from slmdeploy.transport.base import Result
 
-__all__ = ["STDERR", "STDOUT", "CommandTransport", "Deadline", "Process", "split_lines"]
+__all__ = [
+    "STDERR",
+    "STDOUT",
+    "CommandTransport",
+    "Deadline",
+    "Process",
+    "collected",
+    "split_lines",
+]
 
 STDOUT = 1
 STDERR = 2
@@ -68,15 +76,27 @@ class Process(Protocol):
         """End the command and all of its group; does nothing if it has ended."""
 
 
-def split_lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    r"""Cut a stream of bytes into lines without their ``\n``; the last may lack one."""
+def collected(process: Process, deadline: Deadline) -> Result:
+    """All that a command says, and its exit code.
+
+    Raises:
+        TimeoutError: The deadline passed.
+    """
+    taken: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
+    for source, data in process.chunks(deadline):
+        taken[source].append(data)
+    code = process.wait(deadline)
+    return Result(code, _text(b"".join(taken[STDOUT])), _text(b"".join(taken[STDERR])))
+
+
+def split_lines(chunks: Iterable[bytes]) -> Generator[str, None, str]:
+    r"""Cut a stream of bytes into lines without their ``\n``; return what follows the last."""
     rest = b""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             yield _text(line)
-    if rest:
-        yield _text(rest)
+    return _text(rest)
 
 
 class CommandTransport(ABC):
@@ -109,12 +129,8 @@ class CommandTransport(ABC):
             ConnectError: The device went away.
         """
         deadline = Deadline(timeout)
-        taken: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
         with self._running(argv, stdin, env, deadline) as process:
-            for source, data in process.chunks(deadline):
-                taken[source].append(data)
-            code = process.wait(deadline)
-        return Result(code, _text(b"".join(taken[STDOUT])), _text(b"".join(taken[STDERR])))
+            return collected(process, deadline)
 
     def check(
         self,
@@ -159,8 +175,11 @@ class CommandTransport(ABC):
                     del said[:-STDERR_KEPT_BYTES]
 
         with self._running(argv, stdin, env, deadline) as process:
-            yield from split_lines(out(process))
+            rest = yield from split_lines(out(process))
             code = process.wait(deadline)
+            # Not before: of a connection that was lost, half a line must not look whole.
+            if rest:
+                yield rest
         if code != 0:
             raise CommandError(argv, code, _text(bytes(said)))
 

@@ -1,21 +1,23 @@
-"""A device over SSH, by paramiko. Host keys are checked, keys log in, nothing is asked."""
+"""A device over SSH, by paramiko. Host keys are checked; ``~/.ssh/config`` is followed."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from slmdeploy.errors import TransferError
-from slmdeploy.transport.base import Progress
+from slmdeploy.transport.base import Block, Progress, Result
 from slmdeploy.transport.endpoint import Endpoint
 from slmdeploy.transport.files import part_name, placed
-from slmdeploy.transport.process import CommandTransport
+from slmdeploy.transport.process import CommandTransport, Deadline, collected
 from slmdeploy.transport.sftp import Sftp
+from slmdeploy.transport.ssh_config import SshTarget, resolve
 from slmdeploy.transport.ssh_errors import mapped_errors
-from slmdeploy.transport.ssh_hostkeys import SSH_PORT
+from slmdeploy.transport.ssh_pour import PouredProcess
 from slmdeploy.transport.ssh_process import SshProcess
-from slmdeploy.transport.ssh_session import Session, open_session
+from slmdeploy.transport.ssh_session import USUAL_SECONDS, Session, open_session
 
 __all__ = ["SshTransport"]
 
@@ -27,16 +29,17 @@ class SshTransport(CommandTransport):
 
     Args:
         endpoint: Where the device is.
-        timeout: Seconds for the connection, the handshake and the login, each.
-        known_hosts: By default ``~/.ssh/known_hosts``.
+        timeout: Seconds for the connection, the handshake and the login, each. By
+            default ``ConnectTimeout`` of the configuration, else 15.
+        config: The SSH configuration; by default the user's (``ssh_config.config_file``).
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, timeout: float = 15.0, known_hosts: Path | None = None
+        self, endpoint: Endpoint, *, timeout: float | None = None, config: Path | None = None
     ) -> None:
         self._endpoint = endpoint
         self._timeout = timeout
-        self._known_hosts = known_hosts
+        self._config = config
         self._session: Session | None = None
         self._sftp: Sftp | None = None
         self._home: str | None = None
@@ -49,6 +52,7 @@ class SshTransport(CommandTransport):
             ConnectError: Away, refused, or no answer in time.
             HostKeyError: The host key is unknown, or not the one that is known.
             AuthError: The device does not let us in.
+            ProfileError: The SSH configuration has a fault.
         """
         transport = cls(endpoint)
         transport.connect()
@@ -59,13 +63,20 @@ class SshTransport(CommandTransport):
         """Name of the device, for messages."""
         return self._endpoint.name
 
+    @cached_property
+    def target(self) -> SshTarget:
+        """Where the connection goes, the configuration followed.
+
+        Raises:
+            ProfileError: The configuration has a fault.
+        """
+        return resolve(self._endpoint, self._config)
+
     def connect(self) -> Session:
         """The connection; opened if there is none, or none any more."""
         if self._session is None or not self._session.is_active():
             self.close()
-            self._session = open_session(
-                self._endpoint, timeout=self._timeout, known_hosts=self._known_hosts
-            )
+            self._session = open_session(self.target, self._timeout)
         return self._session
 
     def home(self) -> str:
@@ -75,7 +86,9 @@ class SshTransport(CommandTransport):
             TransferError: The device has no ``HOME``.
         """
         if self._home is None:
-            said = self.check(["sh", "-c", 'printf %s "$HOME"'], timeout=self._timeout).stdout
+            said = self.check(
+                ["sh", "-c", 'printf %s "$HOME"'], timeout=self._timeout or USUAL_SECONDS
+            ).stdout
             if not said.startswith("/"):
                 raise TransferError(
                     f"{self.name} names no home folder: HOME is {said!r}.",
@@ -113,6 +126,23 @@ class SshTransport(CommandTransport):
                     sftp.remove(part)
                 raise
 
+    def pour(self, argv: Sequence[str], blocks: Iterable[Block]) -> Result:
+        """Run a command whose standard input is made while it runs.
+
+        An error that ``blocks`` raises ends the command and passes through. If the
+        command ends before it has read all, the rest is not sent.
+
+        Raises:
+            TransferError: The device took nothing for a long time.
+            ConnectError: The device went away.
+        """
+        process = PouredProcess(self.connect(), self._where, argv, None, None)
+        try:
+            process.pump(blocks)
+            return collected(process, Deadline(None))
+        finally:
+            process.stop()
+
     def get(self, source: str, destination: Path) -> None:
         """Copy a file from the device beside its place, then rename it.
 
@@ -135,8 +165,7 @@ class SshTransport(CommandTransport):
 
     @property
     def _where(self) -> str:
-        port = self._endpoint.port or SSH_PORT
-        return f"{self.name} ({self._endpoint.host}:{port})"
+        return self.target.where
 
     def _start(
         self, argv: Sequence[str], stdin: bytes | None, env: Mapping[str, str] | None

@@ -1,113 +1,144 @@
-"""Who we are to a device: a key file, or what the agent holds. Never a password."""
+"""Who we are to a server: a key, or a password that somebody types at the terminal.
+
+The order is that of ssh(1): keys that can be used at once, keys behind a passphrase, then
+what the server asks for. A password is sent only after the host key was checked.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import paramiko
-from paramiko.pkey import UnknownKeyType
 from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType, SSHException
 
-from slmdeploy.errors import AuthError
-from slmdeploy.transport.endpoint import Endpoint
+from slmdeploy.errors import AuthError, ConnectError
+from slmdeploy.transport.prompt import can_ask
+from slmdeploy.transport.ssh_config import SSH_PORT, SshTarget
+from slmdeploy.transport.ssh_keys import our_keys, unlocked
+from slmdeploy.transport.ssh_password import ASKED, ask_and_send
 
 __all__ = ["authenticate"]
 
-USUAL_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa")
 
-
-def authenticate(transport: paramiko.Transport, endpoint: Endpoint, user: str) -> None:
-    """Log in with the first of our keys that the device takes.
-
-    In order: the identity file, the agent's keys, and if no identity file was given,
-    the usual ones in ``~/.ssh``.
+def authenticate(transport: paramiko.Transport, target: SshTarget) -> None:
+    """Log in.
 
     Raises:
-        AuthError: It takes none of them, or a key cannot be used.
+        AuthError: The server takes nothing that we have, or a key cannot be used.
+        ConnectError: It did not answer in time.
     """
-    locked: list[Path] = []
-    tried: list[str] = []
-    for label, key in _keys(endpoint, locked):
-        tried.append(label)
-        try:
-            further = transport.auth_publickey(user, key)
-        except BadAuthenticationType:
-            raise
-        except AuthenticationException as error:
-            if not transport.is_active():
-                raise _too_many(endpoint, tried) from error
-            continue
-        except SSHException as error:
-            if transport.is_active():
+    _Login(transport, target).run()
+
+
+class _Login:
+    """One login: what was tried, and what the server still takes."""
+
+    def __init__(self, transport: paramiko.Transport, target: SshTarget) -> None:
+        self._transport = transport
+        self._target = target
+        self._tried: list[str] = []
+        self._locked: list[Path] = []
+        self._allowed: list[str] = []
+        self._done = False
+
+    def run(self) -> None:
+        self._ask_what_is_taken()
+        if "publickey" in self._allowed:
+            self._show_keys()
+        if not self._done and self._takes_answers() and can_ask():
+            self._done = ask_and_send(self._transport, self._target, self._allowed)
+        if not self._done:
+            raise self._refused()
+
+    def _ask_what_is_taken(self) -> None:
+        """RFC 4252 section 5.2: the method "none" lists the others, or lets us in."""
+        with self._answered():
+            try:
+                self._transport.auth_none(self._target.user)
+            except BadAuthenticationType as error:
+                self._allowed = list(error.allowed_types)
+            else:
+                self._done = True
+
+    def _show_keys(self) -> None:
+        with our_keys(self._target) as keys:
+            self._locked = keys.locked
+            for label, key in keys.ready:
+                if self._show(label, key):
+                    return
+        for file in self._locked:
+            opened = unlocked(file)
+            if opened is not None and self._show(str(file), opened):
+                return
+
+    def _show(self, label: str, key: paramiko.PKey) -> bool:
+        """Whether nothing more is to be shown: we are in, or something else is wanted."""
+        self._tried.append(label)
+        with self._answered():
+            try:
+                further = self._transport.auth_publickey(self._target.user, key)
+            except BadAuthenticationType:
                 raise
-            raise _too_many(endpoint, tried) from error
-        if further:
-            raise AuthError(
-                f"{endpoint.name} wants more than a key: {', '.join(further)}.",
-                hint="Allow a key alone (AuthenticationMethods publickey) for this user.",
-            )
-        return
-    raise _refused(endpoint, user, tried, locked)
+            except AuthenticationException:
+                if not self._transport.is_active():
+                    raise
+                return False
+            self._done = not further
+            self._allowed = list(further) or self._allowed
+        return True
 
+    def _takes_answers(self) -> bool:
+        return not ASKED.isdisjoint(self._allowed)
 
-def _keys(endpoint: Endpoint, locked: list[Path]) -> Iterator[tuple[str, paramiko.PKey]]:
-    """Each key with a name for messages; files that need a passphrase go to ``locked``."""
-    given = endpoint.identity_file
-    if given is not None:
-        yield from _from_file(given, locked, must_exist=True)
-    agent = paramiko.Agent()
-    try:
-        for key in agent.get_keys():
-            yield f"agent key {key.fingerprint}", key
-    finally:
-        agent.close()
-    if given is None:
-        for name in USUAL_NAMES:
-            yield from _from_file(Path.home() / ".ssh" / name, locked, must_exist=False)
+    @contextlib.contextmanager
+    def _answered(self) -> Iterator[None]:
+        """Tell a server that is silent or hangs up from one that says no."""
+        try:
+            yield
+        except SSHException as error:
+            if str(error).startswith("Authentication timeout"):
+                raise ConnectError(
+                    f"{self._target.where} did not answer our login within "
+                    f"{self._transport.auth_timeout:g} s.",
+                    hint="Is the device busy, or does it look up our name (UseDNS)?",
+                ) from error
+            if self._tried and not self._transport.is_active():
+                raise self._too_many() from error
+            raise
 
-
-def _from_file(
-    file: Path, locked: list[Path], *, must_exist: bool
-) -> Iterator[tuple[str, paramiko.PKey]]:
-    if not file.is_file() and not must_exist:
-        return
-    try:
-        key = paramiko.PKey.from_path(file)
-    except (TypeError, paramiko.PasswordRequiredException):
-        # cryptography tells an encrypted key by a TypeError: a password was expected.
-        locked.append(file)
-        return
-    except OSError as error:
-        raise AuthError(
-            f"The identity file {file} cannot be read: {error.strerror or error}.",
-            hint="Look at identity_file in devices.toml.",
-        ) from error
-    except (ValueError, UnknownKeyType, SSHException) as error:
-        raise AuthError(
-            f"The identity file {file} is not a private key that can be used.",
-            hint="Make one with: ssh-keygen -t ed25519",
-        ) from error
-    yield str(file), key
-
-
-def _too_many(endpoint: Endpoint, tried: list[str]) -> AuthError:
-    return AuthError(
-        f"{endpoint.name} hung up after {len(tried)} of our keys: {', '.join(tried)}.",
-        hint="Name the right one: identity_file in devices.toml.",
-    )
-
-
-def _refused(endpoint: Endpoint, user: str, tried: list[str], locked: list[Path]) -> AuthError:
-    if locked:
+    def _too_many(self) -> AuthError:
         return AuthError(
-            f"The private key {locked[0]} is protected by a passphrase, and the agent holds "
-            f"no key that {endpoint.name} accepts.",
-            hint=f"Let the agent hold it. Run: ssh-add {locked[0]}",
+            f"{self._target.name} hung up after {len(self._tried)} of our keys: "
+            f"{', '.join(self._tried)}.",
+            hint="Name the right one: identity_file in devices.toml.",
         )
-    port = f" -p {endpoint.port}" if endpoint.port else ""
-    listed = ", ".join(tried) or "there is none: no identity_file, no agent, none in ~/.ssh"
-    return AuthError(
-        f"{endpoint.name} accepted none of our keys for the user {user!r} ({listed}).",
-        hint=f"Run: ssh-copy-id{port} {user}@{endpoint.host}",
-    )
+
+    def _refused(self) -> AuthError:
+        target = self._target
+        if self._locked and not can_ask():
+            return AuthError(
+                f"The private key {self._locked[0]} is protected by a passphrase, and the agent "
+                f"holds no key that {target.name} accepts.",
+                hint=f"Let the agent hold it. Run: ssh-add {self._locked[0]}",
+            )
+        listed = (
+            ", ".join(self._tried) or "there is none: no identity_file, no agent, none in ~/.ssh"
+        )
+        port = "" if target.port == SSH_PORT else f" -p {target.port}"
+        return AuthError(
+            f"{target.name} accepted none of our keys for the user {target.user!r} ({listed})."
+            f"{self._besides()}",
+            hint=f"Run: ssh-copy-id{port} {target.user}@{target.host}",
+        )
+
+    def _besides(self) -> str:
+        """What else the server would take."""
+        if self._takes_answers() and not can_ask():
+            return " It also takes a password, but there is no terminal to ask for it."
+        if self._takes_answers():
+            return " Nor did it accept the password."
+        if "publickey" not in self._allowed:
+            return f" It takes: {', '.join(self._allowed)}."
+        return ""

@@ -11,84 +11,126 @@ from paramiko import HostKeys, PKey, SSHException
 from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 
 from slmdeploy.errors import HostKeyError
-from slmdeploy.transport.endpoint import Endpoint
+from slmdeploy.transport.ssh_config import SSH_PORT, SshTarget
 
 __all__ = [
-    "SSH_PORT",
     "KnownKeys",
     "algorithms_first",
+    "changed_key",
     "check_host_key",
+    "described",
+    "key_line",
+    "key_of",
     "known_keys",
-    "known_name",
+    "unknown_key",
 ]
-
-SSH_PORT = 22
 
 
 @dataclass(frozen=True)
 class KnownKeys:
-    """The host keys that are trusted for a device, and where they stand."""
+    """The host keys that are trusted for a server, and where they stand."""
 
     keys: tuple[PKey, ...]
     source: str
 
 
-def known_name(host: str, port: int) -> str:
-    """The name of a server in ``known_hosts``, as in sshd(8): ``[host]:port`` off port 22."""
-    return host if port == SSH_PORT else f"[{host}]:{port}"
-
-
-def known_keys(endpoint: Endpoint, known_hosts: Path) -> KnownKeys:
+def known_keys(target: SshTarget) -> KnownKeys:
     """The pinned key of the inventory if there is one, else those of ``known_hosts``.
 
     Raises:
         HostKeyError: The pinned key is not a key.
     """
-    if endpoint.host_key is not None:
-        return KnownKeys((_pinned(endpoint, endpoint.host_key),), "the inventory")
-    name = known_name(endpoint.host or "", endpoint.port or SSH_PORT)
+    if target.host_key is not None:
+        return KnownKeys((_pinned(target, target.host_key),), "the inventory")
+    name = target.known_name
     trusted: list[PKey] = []
     revoked: list[PKey] = []
-    for line in _lines(known_hosts):
-        marker, _, rest = line.partition(" ") if line.startswith("@") else ("", "", line)
-        keys = revoked if marker == "@revoked" else trusted
-        entry = _entry(rest)
-        # A certificate authority signs keys; it is not one itself.
-        if marker != "@cert-authority" and entry is not None and _names(entry, name):
-            keys.append(entry.key)
-    return KnownKeys(tuple(key for key in trusted if key not in revoked), str(known_hosts))
+    sources: list[str] = []
+    for file in target.known_hosts:
+        for line in _lines(file):
+            marker, _, rest = line.partition(" ") if line.startswith("@") else ("", "", line)
+            entry = _entry(rest)
+            # A certificate authority signs keys; it is not one itself.
+            if marker == "@cert-authority" or entry is None or not _names(entry, name):
+                continue
+            (revoked if marker == "@revoked" else trusted).append(entry.key)
+            sources.append(str(file))
+    found = tuple(key for key in trusted if key not in revoked)
+    return KnownKeys(found, " and ".join(dict.fromkeys(sources)) or "known_hosts")
 
 
-def check_host_key(endpoint: Endpoint, offered: PKey, known: KnownKeys) -> None:
+def check_host_key(target: SshTarget, offered: PKey, known: KnownKeys) -> None:
     """Let through only a key that is known.
 
     Raises:
-        HostKeyError: No key is known for the device, or not this one.
+        HostKeyError: No key is known for the server, or not this one.
     """
     if offered in known.keys:
         return
-    port = endpoint.port or SSH_PORT
-    address = f"{endpoint.host}:{port}"
     if not known.keys:
-        raise HostKeyError(
-            f"The host key of {endpoint.name} ({address}) is not known: "
-            f"{offered.get_name()} {offered.fingerprint}.",
-            hint=(
-                "Compare it with what the board itself says "
-                "(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then add to "
-                f'[devices.{endpoint.name}]: host_key = "{_line(offered)}"'
-            ),
-        )
-    expected = ", ".join(f"{key.get_name()} {key.fingerprint}" for key in known.keys)
-    raise HostKeyError(
-        f"The host key of {endpoint.name} ({address}) has changed: it offers "
-        f"{offered.get_name()} {offered.fingerprint}, but {known.source} has {expected}.",
+        raise unknown_key(target, offered)
+    raise changed_key(target, offered, known)
+
+
+def unknown_key(target: SshTarget, offered: PKey) -> HostKeyError:
+    """No key is known for a server: which one it offers, and how it gets known."""
+    compare = (
+        "Compare it with what the machine itself says "
+        "(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub)"
+    )
+    trust = (
+        f"connect to it once with: ssh {_ssh_words(target)}"
+        if target.is_jump
+        else f"run: slmdeploy devices trust {target.name}"
+    )
+    return HostKeyError(
+        f"The host key of {target.where} is not known: {described(offered)}.",
+        hint=f"{compare}, then {trust}",
+    )
+
+
+def changed_key(
+    target: SshTarget, offered: PKey, known: KnownKeys, *, listed: bool = True
+) -> HostKeyError:
+    """Another key is known for a server: both, what that may mean, and the way out.
+
+    Args:
+        target: The server.
+        offered: What it offers.
+        known: What is known.
+        listed: Whether it is a device of the inventory.
+    """
+    expected = ", ".join(described(key) for key in known.keys)
+    way_out = (
+        f"slmdeploy devices trust {target.name} --replace"
+        if listed and not target.is_jump
+        else f"ssh-keygen -R '{target.known_name}'"
+    )
+    return HostKeyError(
+        f"The host key of {target.where} has changed: it offers {described(offered)}, "
+        f"but {known.source} has {expected}.",
         hint=(
-            "The board was set up anew, or another machine has its address, or somebody stands "
-            "between. Only if you know it was set up anew: replace host_key in devices.toml, "
-            f"or run: ssh-keygen -R '{known_name(endpoint.host or '', port)}'"
+            "The machine was set up anew (a re-imaged card), or another machine has its address "
+            "now, or somebody stands between. Only if you know that it was set up anew, run: "
+            f"{way_out}"
         ),
     )
+
+
+def described(key: PKey) -> str:
+    """Type and fingerprint, as ``ssh-keygen -l`` has them."""
+    return f"{key.get_name()} {key.fingerprint}"
+
+
+def key_line(key: PKey) -> str:
+    """Type and key, as in ``ssh-ed25519 AAAA...``."""
+    return f"{key.get_name()} {key.get_base64()}"
+
+
+def key_of(line: str) -> PKey | None:
+    """The key of a line of type and key; ``None`` if it is none."""
+    entry = _entry(f"x {line}")
+    return None if entry is None else entry.key
 
 
 def algorithms_first(known: KnownKeys, offered: Sequence[str]) -> list[str]:
@@ -102,14 +144,20 @@ def algorithms_first(known: KnownKeys, offered: Sequence[str]) -> list[str]:
     return sorted(offered, key=lambda name: name not in types)
 
 
-def _pinned(endpoint: Endpoint, text: str) -> PKey:
-    entry = _entry(f"{endpoint.host} {text}")
-    if entry is None:
+def _pinned(target: SshTarget, text: str) -> PKey:
+    key = key_of(text)
+    if key is None:
         raise HostKeyError(
-            f"The host_key of {endpoint.name} is not a key: {text!r}.",
-            hint="It must be a type and a key, as in: ssh-ed25519 AAAA...",
+            f"The host_key of {target.name} is not a key: {text!r}.",
+            hint=f"Run: slmdeploy devices trust {target.name} --replace",
         )
-    return entry.key
+    return key
+
+
+def _ssh_words(target: SshTarget) -> str:
+    return f"{target.user}@{target.host}" + (
+        f" -p {target.port}" if target.port != SSH_PORT else ""
+    )
 
 
 def _entry(line: str) -> HostKeyEntry | None:
@@ -139,7 +187,3 @@ def _matches(pattern: str, name: str) -> bool:
         return HostKeys.hash_host(name, pattern) == pattern
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(expression, name, flags=re.IGNORECASE) is not None
-
-
-def _line(key: PKey) -> str:
-    return f"{key.get_name()} {key.get_base64()}"

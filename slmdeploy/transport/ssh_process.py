@@ -25,9 +25,13 @@ NO_STATUS = -1  # paramiko's word for an exit status that never came
 
 # Says its process id, then becomes the command. OpenSSH starts each command in a session
 # of its own; where a server does not, setsid does, so that the id names a group as well.
+# A leader must not use setsid: that forks, and the server takes the end of the first for
+# the command's own. Whether there is a group of that id is asked of the kernel, since
+# emulators print nonsense in /proc/PID/stat.
 START = r"""
-read -r slmd_a slmd_b slmd_c slmd_d slmd_group slmd_e 2>/dev/null </proc/$$/stat
-if [ "$slmd_group" != "$$" ] && command -v setsid >/dev/null 2>&1; then set -- setsid "$@"; fi
+if ! kill -s 0 -- "-$$" 2>/dev/null && command -v setsid >/dev/null 2>&1; then
+  set -- setsid "$@"
+fi
 printf 'slmdeploy-process:%s\n' "$$"
 exec "$@"
 """

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 import signal
-import socket
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, cast
 
 import paramiko
+from paramiko import SSHException
 from paramiko.common import MSG_CHANNEL_REQUEST
 
 from slmdeploy.errors import ConnectError
-from slmdeploy.transport.endpoint import Endpoint
 from slmdeploy.transport.ssh_auth import authenticate
+from slmdeploy.transport.ssh_ciphers import fastest_first
+from slmdeploy.transport.ssh_config import SshTarget
 from slmdeploy.transport.ssh_errors import mapped_errors
-from slmdeploy.transport.ssh_hostkeys import (
-    SSH_PORT,
-    algorithms_first,
-    check_host_key,
-    known_keys,
-)
+from slmdeploy.transport.ssh_hostkeys import algorithms_first, check_host_key, known_keys
+from slmdeploy.transport.ssh_link import Link, program_link, tcp_link, through_link
 
-__all__ = ["Session", "open_session"]
+__all__ = ["USUAL_SECONDS", "Session", "greeted_session", "open_session"]
 
+USUAL_SECONDS = 15.0
 KEEPALIVE_SECONDS = 10
-DEAD_LINK_SECONDS = 30
 
 # What goes wrong comes out as our errors; paramiko's own account of it is for those
 # who set up logging.
@@ -52,6 +49,9 @@ def _request(channel: paramiko.Channel, message: paramiko.Message) -> None:
 class Session(paramiko.Transport):
     """A connection that also remembers which signal ended a command.
 
+    Args:
+        link: What carries it; ended with the session.
+
     Attributes:
         signals: Signal number by channel id, of commands that a signal ended
             ("exit-signal", RFC 4254 section 6.10, which paramiko passes over).
@@ -63,51 +63,101 @@ class Session(paramiko.Transport):
         MSG_CHANNEL_REQUEST: _request,
     }
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, link: Link) -> None:
         self.signals: dict[int, int] = {}
-        super().__init__(sock)
+        self._link = link
+        super().__init__(link.sock)
+
+    def close(self) -> None:
+        """Close it and what carries it; may be called twice."""
+        super().close()
+        self._link.close()
 
 
-def open_session(endpoint: Endpoint, *, timeout: float, known_hosts: Path | None = None) -> Session:
-    """Connect, check the host key, log in.
+def open_session(target: SshTarget, timeout: float | None = None) -> Session:
+    """Connect, check the host key, log in; through jump hosts, each checked as well.
 
     Args:
-        endpoint: Where the device is.
-        timeout: Seconds for each of: the connection, the handshake, the login.
-        known_hosts: By default ``~/.ssh/known_hosts``.
+        target: Where to.
+        timeout: Seconds for each of: the connection, the handshake, the login. By
+            default those of the target, else 15.
 
     Raises:
         ConnectError: Away, refused, or no answer in time.
-        HostKeyError: The host key is unknown, or not the one that is known.
-        AuthError: The device does not let us in.
+        HostKeyError: A host key is unknown, or not the one that is known.
+        AuthError: The device or a jump host does not let us in.
     """
-    host, port = endpoint.host, endpoint.port or SSH_PORT
-    if host is None:
-        raise ConnectError(f"{endpoint.name} has no host.", hint="Add it to devices.toml.")
-    where = f"{endpoint.name} ({host}:{port})"
-    known = known_keys(endpoint, known_hosts or Path.home() / ".ssh" / "known_hosts")
-    with mapped_errors(where, "connect to"):
-        session = Session(_connected_socket(host, port, timeout))
+    known = known_keys(target)
+    with greeted_session(target, timeout, lambda offered: algorithms_first(known, offered)) as it:
+        check_host_key(target, it.get_remote_server_key(), known)
+        it.set_keepalive(KEEPALIVE_SECONDS)
+        authenticate(it, target)
+    return it
+
+
+@contextmanager
+def greeted_session(
+    target: SshTarget, timeout: float | None, order: Callable[[Sequence[str]], Sequence[str]]
+) -> Iterator[Session]:
+    """A connection whose host key nobody has looked at yet; closed if the block fails.
+
+    Args:
+        target: Where to.
+        timeout: As in ``open_session``.
+        order: From the host key algorithms that we know to those we ask for.
+
+    Raises:
+        ConnectError: Away, refused, or no answer in time.
+    """
+    seconds = timeout or target.timeout or USUAL_SECONDS
+    with mapped_errors(target.where, "connect to"):
+        link = _link(target, timeout, seconds)
+        session = None
         try:
-            session.banner_timeout = session.auth_timeout = session.handshake_timeout = timeout
+            session = Session(link)
+            session.banner_timeout = session.auth_timeout = session.handshake_timeout = seconds
             options = session.get_security_options()
-            options.key_types = algorithms_first(known, options.key_types)
-            session.start_client(timeout=timeout)
-            check_host_key(endpoint, session.get_remote_server_key(), known)
-            session.set_keepalive(KEEPALIVE_SECONDS)
-            authenticate(session, endpoint, endpoint.user or getpass.getuser())
+            options.key_types = order(options.key_types)
+            options.ciphers = fastest_first(options.ciphers)
+            _greet(session, target, link, seconds)
+            yield session
         except BaseException:
-            session.close()
+            link.close() if session is None else session.close()
             raise
-    return session
 
 
-def _connected_socket(host: str, port: int, timeout: float) -> socket.socket:
-    """A TCP connection that notices within half a minute when the cable is pulled."""
-    connection = socket.create_connection((host, port), timeout=timeout)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; tcp(7)
-        # A keepalive that nobody acknowledges for so long ends the connection.
-        milliseconds = DEAD_LINK_SECONDS * 1000
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-    return connection
+def _link(target: SshTarget, timeout: float | None, seconds: float) -> Link:
+    if target.proxy_command:
+        return program_link(target)
+    if target.via is not None:
+        return through_link(open_session(target.via, timeout), target, seconds)
+    return tcp_link(target, seconds)
+
+
+def _greet(session: Session, target: SshTarget, link: Link, seconds: float) -> None:
+    """Exchange versions and keys.
+
+    Raises:
+        ConnectError: What answers is no SSH server, or it says nothing.
+        SSHException: The two do not agree.
+        TimeoutError: It stopped in the middle.
+    """
+    failure: Exception | None = None
+    try:
+        session.start_client(timeout=seconds)
+    except (SSHException, EOFError) as error:
+        failure = error
+    if session.initial_kex_done and failure is None:
+        return
+    if said := link.complaint():
+        raise ConnectError(
+            f"Could not connect to {target.where}: its ProxyCommand says: {said}",
+            hint="Look at ProxyCommand in ~/.ssh/config.",
+        ) from failure
+    if not session.remote_version:
+        raise ConnectError(
+            f"Could not connect to {target.where}: the port is open, but no SSH server "
+            f"answered within {seconds:g} s.",
+            hint="Is the port right, and is the device busy or still booting?",
+        ) from failure
+    raise failure or TimeoutError

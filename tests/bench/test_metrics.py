@@ -5,14 +5,25 @@ import pytest
 from slmdeploy.bench.metrics import METRICS, get_metric, metrics_for
 from slmdeploy.errors import UnknownNameError
 
-SUFFIX = {"ms": "_ms", "bytes": "_bytes", "tokens/s": "_tokens_per_s", "count": ""}
+SUFFIX = {
+    "ms": "_ms",
+    "bytes": "_bytes",
+    "tokens/s": "_tokens_per_s",
+    "count": "",
+    "C": "_c",
+    "MHz": "_mhz",
+    "%": "_percent",
+    "W": "_w",
+    "J": "_j",
+    "cores": "_cores",
+}
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.id)
 def test_an_id_ends_in_its_unit_and_a_definition_is_a_sentence(metric):
     assert metric.id.endswith(SUFFIX[metric.unit])
     assert metric.definition.endswith(".")
-    assert metric.better == ("higher" if metric.unit == "tokens/s" else "lower")
+    assert metric.better == ("higher" if metric.unit in {"tokens/s", "MHz"} else "lower")
 
 
 def test_a_decoder_and_a_method_have_their_own_metrics():

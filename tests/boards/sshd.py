@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -98,9 +99,9 @@ class SshdBoard:
     def _make_user(self) -> None:
         row = f"device:x:{USER_ID}:{USER_ID}:board:{self.home}:/bin/sh\n"
         (self.folder / "passwd").write_text(Path("/etc/passwd").read_text() + row)
-        (self.folder / "group").write_text(
-            Path("/etc/group").read_text() + f"device:x:{USER_ID}:\n"
-        )
+        # Without the group tty sshd leaves a terminal to the user's own, which it may do.
+        groups = re.sub(r"^tty:.*\n", "", Path("/etc/group").read_text(), flags=re.MULTILINE)
+        (self.folder / "group").write_text(f"{groups}device:x:{USER_ID}:\n")
         for path in [self.folder, *self.folder.iterdir()]:
             shutil.chown(path, USER_ID, USER_ID)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,10 @@ from tests.boards.sshd import SshdBoard
 from tests.device.bundles import CONTENT, make_bundle, make_runner
 
 Bundle = tuple[Path, Manifest]
+USUAL = (
+    "sh mkdir find rm rmdir mv ln cp cat wc sed df sha256sum openssl cmp sync dd tee tar awk stat "
+    "chmod ls"
+)
 
 
 @pytest.fixture
@@ -90,9 +95,10 @@ def test_a_second_push_sends_nothing(device: Transport, bundle: Bundle, runner: 
 
 def test_nothing_is_left_over(device: Transport, bundle: Bundle, runner: RunnerFiles):
     done = push(*bundle, runner, device)
-    rest = [f for f in listing(device) if not f.startswith(("blobs/", "bundles/", "runners/"))]
+    rest = [f for f in listing(device) if not f.startswith(("blobs/", "bundles/", "runtimes/"))]
     assert rest == []
-    assert len(listing(device, "blobs")) == len(done.files)
+    blobs = [f for f in listing(device, "blobs") if "." not in f]
+    assert len(blobs) == len(done.files)
     assert not [f for f in listing(device) if ".part-" in f]
 
 
@@ -165,7 +171,7 @@ def test_a_full_disk_is_seen_before_the_first_byte(
         return Result(0, said, "") if "df -Pk" in command.argv[2] else None
 
     fake = FakeTransport(tmp_path / "fake", handler=nearly_full)
-    with pytest.raises(TransferError, match=r"has 10240 bytes free .* bytes would be sent"):
+    with pytest.raises(TransferError, match=r"has 10240 bytes free .* bytes would be written"):
         push(*bundle, runner, fake)
     assert fake.sent_bytes == 0
 
@@ -173,15 +179,6 @@ def test_a_full_disk_is_seen_before_the_first_byte(
 def test_a_disk_whose_room_is_unknown_is_tried(tmp_path: Path, bundle: Bundle, runner: RunnerFiles):
     fake = without(tmp_path, "df")
     assert whole(fake, push(*bundle, runner, fake))
-
-
-def test_a_disk_that_fills_up_leaves_nothing_behind(
-    fake: FakeTransport, bundle: Bundle, runner: RunnerFiles
-):
-    fake.faults.free_bytes = 100_000
-    with pytest.raises(TransferError):
-        push(*bundle, runner, fake)
-    assert listing(fake) == []
 
 
 @pytest.mark.parametrize("cut", [0, 1, 1000, 100_000])
@@ -195,17 +192,21 @@ def test_a_cut_in_the_middle_leaves_the_old_bundle_and_the_next_push_completes(
         push(*new, runner, fake)
     assert whole(fake, old)
     assert listing(fake, "bundles") == [
-        f"tiny--rpi5/{old.digest[:12]}/{name}" for name in ("LICENSE", "manifest.json", "model.pte")
+        *(
+            f"tiny--rpi5/{old.digest[:12]}/{name}"
+            for name in ("LICENSE", "manifest.json", "model.pte")
+        ),
+        "tiny--rpi5/current",
     ]
     done = push(*new, runner, fake)
     assert Path(done.model_path).read_bytes() == (new[0] / "model.pte").read_bytes()
 
 
-@pytest.mark.parametrize("step", range(4))
+@pytest.mark.parametrize("step", range(3))
 def test_a_cut_between_any_two_steps_leaves_whole_folders_only(
     tmp_path: Path, bundle: Bundle, runner: RunnerFiles, step: int
 ):
-    """Survey, verify, store, link: the device goes away instead of one of them."""
+    """Survey, receive, finish: the device goes away instead of one of them."""
     scripts = 0
 
     def away_at_step(command: Command) -> Result | None:
@@ -220,20 +221,6 @@ def test_a_cut_between_any_two_steps_leaves_whole_folders_only(
         push(*bundle, runner, fake)
     assert not list((Path(fake.home()) / "bundles").glob("*/*"))
     assert whole(fake, push(*bundle, runner, fake))
-
-
-def test_a_file_that_arrives_damaged_is_refused_and_removed(
-    tmp_path: Path, bundle: Bundle, runner: RunnerFiles
-):
-    class Damaging(FakeTransport):
-        def put(self, source: Path, destination: str, **options: object) -> None:  # type: ignore[override]
-            super().put(source, destination, **options)  # type: ignore[arg-type]
-            Path(destination).write_bytes(b"damaged")
-
-    fake = Damaging(tmp_path / "fake")
-    with pytest.raises(TransferError, match=r"arrived on fake with sha256 .*, not"):
-        push(*bundle, runner, fake)
-    assert listing(fake) == []
 
 
 def test_a_board_without_a_tool_to_hash_with_is_read_back(
@@ -251,15 +238,16 @@ def test_a_board_with_openssl_only(tmp_path: Path, bundle: Bundle, runner: Runne
 
 
 def test_what_a_cut_push_left_is_removed_a_day_later(
-    fake: FakeTransport, bundle: Bundle, runner: RunnerFiles
+    fake: FakeTransport, bundle: Bundle, runner: RunnerFiles, tmp_path: Path
 ):
-    fake.faults.cut_put_after_bytes = 1000
+    fake.faults.cut_put_after_bytes = 400_000
+    other = make_bundle(tmp_path / "other", model=os.urandom(500_000))
     with pytest.raises(ConnectError):
-        push(*bundle, runner, fake)
-    left = [file for file in (Path(fake.home()) / "incoming").rglob("*") if file.is_file()]
+        push(*other, runner, fake)
+    left = list((Path(fake.home()) / "incoming").rglob(other[1].artifact.sha256))
     push(*bundle, runner, fake)
     assert left
-    assert all(file.exists() for file in left)  # they might belong to a push that still runs
+    assert all(file.exists() for file in left)  # somebody may still want to go on with it
     two_days_ago = left[0].stat().st_mtime - 2 * 24 * 3600
     for file in left:
         os.utime(file, (two_days_ago, two_days_ago))
@@ -302,10 +290,10 @@ def without(tmp_path: Path, *tools: str) -> FakeTransport:
     """A device that lacks some tools: its PATH leads to links to all the others."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("sh", "mkdir", "find", "rm", "rmdir", "mv", "ln", "cp", "cat", "wc", "sed"):
-        (folder / name).symlink_to(f"/bin/{name}")
-    for name in {"df", "sha256sum", "openssl", "cmp", "sync"} - set(tools):
-        (folder / name).symlink_to(f"/usr/bin/{name}")
+    for name in set(USUAL.split()) - set(tools):
+        found = shutil.which(name)
+        assert found is not None
+        (folder / name).symlink_to(found)
 
     class Poor(FakeTransport):
         def _start(self, argv, stdin, env):  # type: ignore[no-untyped-def]

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,28 +104,6 @@ def test_a_runner_that_still_needs_a_newer_glibc_is_refused(
     monkeypatch.setattr(build, "link_all", lambda p, i, o, glibc=None: fake(p, i, o))
     with pytest.raises(CompilerError, match=r"needs glibc 2\.34, but the target has 2\.31"):
         runner_files("host", kernels="llm", glibc="2.31")
-
-
-def test_what_another_process_made_meanwhile_is_taken(
-    cache: Path, compiled: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lock = build._lock
-
-    def late(path: Path) -> AbstractContextManager[None]:
-        monkeypatch.setattr(build, "_lock", lock)
-        runner_files("host", kernels="llm")  # the other one is done before we get the lock
-        return lock(path)
-
-    monkeypatch.setattr(build, "_lock", late)
-    runner_files("host", kernels="llm")
-    assert len(compiled) == 1
-
-
-def test_only_one_holds_the_lock(tmp_path: Path) -> None:
-    with (tmp_path / "lock").open("w") as other:
-        with build._lock(tmp_path / "lock"), pytest.raises(BlockingIOError):
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def broken(error: BaseException) -> Callable[[Plan, Path, Progress], None]:

@@ -1,28 +1,25 @@
 from __future__ import annotations
 
-import subprocess
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from slmdeploy.errors import MissingExtraError, OfflineError, UnknownNameError
+from slmdeploy.errors import MissingExtraError, OfflineError, UnknownNameError, UsageError
 from slmdeploy.runtime import wheel
 from slmdeploy.runtime.wheel import LIBRARIES, fetch_wheel, find_wheel, host_arch
+from slmdeploy.runtime.wheel_pins import PinnedWheel
+from tests.runtime.pips import give, names, sha256_of, wheel_of
 
 OTHER = "x86_64" if host_arch() == "aarch64" else "aarch64"
-NAME = f"executorch-1.5.1-cp311-cp311-manylinux_2_28_{OTHER}.whl"
+
+Pip = Callable[[dict[str, str]], list[list[str]]]
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SLMDEPLOY_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(wheel, "_PINNED_SHA256", {})
     return tmp_path / "cache"
-
-
-Pip = Callable[[dict[str, str]], list[list[str]]]
 
 
 @pytest.fixture
@@ -30,21 +27,16 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> Pip:
     """Let pip "download" a wheel with the given members; gives the commands that were run."""
 
     def install(members: dict[str, str]) -> list[list[str]]:
-        commands: list[list[str]] = []
-
-        def fake(argv: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
-            commands.append(list(argv))
-            target = Path(argv[argv.index("--dest") + 1])
-            target.mkdir()
-            with zipfile.ZipFile(target / NAME, "w") as archive:
-                for name, text in members.items():
-                    archive.writestr(name, text)
-            return subprocess.CompletedProcess(argv, 0, "", "")
-
-        monkeypatch.setattr(subprocess, "run", fake)
-        return commands
+        data = wheel_of(members)
+        pin(monkeypatch, sha256_of(data))
+        return give(monkeypatch, {"executorch": data})
 
     return install
+
+
+def pin(monkeypatch: pytest.MonkeyPatch, sha256: str | None) -> None:
+    found = PinnedWheel("executorch", "1.5.1", "3.11", f"manylinux_2_28_{OTHER}", sha256)
+    monkeypatch.setattr(wheel, "find_pinned", lambda *_, **__: found)
 
 
 WHOLE = {
@@ -90,7 +82,7 @@ def test_fetching_unpacks_headers_libraries_and_licences_only(pip: Pip, cache: P
     assert (found.include / "executorch/a.h").is_file()
     assert not (found.root / "exir").exists()
     assert list(cache.rglob("LICENSE"))
-    assert [path.name for path in (cache / "runtimes").iterdir()] == [f"executorch-1.5.1-{OTHER}"]
+    assert names(cache / "runtimes") == [f"executorch-1.5.1-{OTHER}"]
     assert {"--no-deps", "--only-binary=:all:", f"manylinux_2_28_{OTHER}"} <= set(commands[0])
 
 
@@ -105,32 +97,33 @@ def test_what_is_there_is_not_fetched_again(pip: Pip) -> None:
 def test_a_wheel_with_another_hash_is_not_used(
     pip: Pip, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wheel, "_PINNED_SHA256", {("1.5.1", OTHER): "0" * 64})
     pip(WHOLE)
+    pin(monkeypatch, "0" * 64)
     with pytest.raises(OfflineError, match="sha256"):
         fetch_wheel(OTHER)
-    assert list((cache / "runtimes").iterdir()) == []
+    assert names(cache / "runtimes") == []
 
 
 def test_a_wheel_without_the_libraries_is_refused(pip: Pip, cache: Path) -> None:
     pip({"executorch/__init__.py": ""})
     with pytest.raises(OfflineError, match="does not hold"):
         fetch_wheel(OTHER)
-    assert list((cache / "runtimes").iterdir()) == []
+    assert names(cache / "runtimes") == []
 
 
 def test_what_pip_said_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(argv: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(argv, 1, "", "Looking\nERROR: No matching distribution")
-
-    monkeypatch.setattr(subprocess, "run", fails)
+    give(monkeypatch, {})
     with pytest.raises(OfflineError, match="No matching distribution"):
         fetch_wheel(OTHER)
 
 
-def test_the_pinned_hashes_are_whole() -> None:
-    import importlib
-
-    pinned = importlib.reload(wheel)._PINNED_SHA256
-    assert ("1.5.1", "aarch64") in pinned
-    assert {len(digest) for digest in pinned.values()} == {64}
+def test_a_version_that_is_not_pinned_is_refused_unless_it_is_asked_for(
+    pip: Pip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = pip(WHOLE)
+    monkeypatch.setattr(wheel, "find_pinned", lambda *_, **__: None)
+    with pytest.raises(UsageError, match="is not known") as caught:
+        fetch_wheel(OTHER)
+    assert commands == []
+    assert str(caught.value.hint).endswith(f"slmdeploy fetch runtime --arch {OTHER} --unpinned")
+    assert fetch_wheel(OTHER, unpinned=True).arch == OTHER

@@ -63,7 +63,7 @@ def test_a_measurement_becomes_a_record_with_all_its_samples():
 
 def test_a_record_of_a_later_version_is_refused_by_name():
     document = {**record().model_dump(mode="json"), "version": 99}
-    with pytest.raises(UsageError, match="has version 99; this slmdeploy reads up to 1"):
+    with pytest.raises(UsageError, match="has version 99; this slmdeploy reads up to 2"):
         read_record(document)
 
 
@@ -72,6 +72,15 @@ def test_a_damaged_record_is_named_with_its_field():
     document["metrics"]["ttft_ms"].pop("unit")
     with pytest.raises(UsageError, match=r"'261122-195132-abcd' is damaged: metrics.ttft_ms.unit"):
         read_record(document)
+
+
+def test_a_record_of_version_1_was_made_without_sensors():
+    document = {**record().model_dump(mode="json"), "version": 1}
+    del document["watch"]
+    for sample in document["samples"]:
+        del sample["sensors"], sample["unwatched"]
+    assert read_record(document).watch is None
+    assert read_record(document).samples == record().samples
 
 
 def test_an_older_document_is_brought_up_to_date(monkeypatch):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from slmdeploy.bench.sensors import BoardWatch
 from slmdeploy.errors import UnknownNameError, UsageError
 from slmdeploy.store import schema
 from slmdeploy.store.records import open_store
@@ -25,6 +26,19 @@ def test_a_record_comes_back_whole(store):
     assert store.add(kept) == kept.id
     assert store.get(kept.id) == kept
     assert store.get(kept.id).samples == (SAMPLE, FAILED)
+
+
+def test_the_raw_text_of_the_readings_is_kept_apart(store, tmp_path):
+    log = '{"t":1,"read":[0]}\n' * 1000
+    kept = store.add(record(watch=BoardWatch(agent_cpu_share=0.004), watch_log=log))
+    assert store.get(kept).watch_log == log
+    assert store.get(kept).watch == BoardWatch(agent_cpu_share=0.004)
+    assert store.list()[0].watch_log is None
+    assert "watch_log" not in store.get(kept).model_dump()
+    connection = sqlite3.connect(tmp_path / "records.db")
+    stored = connection.execute("SELECT length(log) FROM watch_logs").fetchone()[0]
+    connection.close()
+    assert stored < len(log) / 10
 
 
 def test_a_record_outlives_the_store(tmp_path):
@@ -193,8 +207,9 @@ def test_an_older_schema_is_migrated_when_opened(tmp_path, monkeypatch):
     path = tmp_path / "records.db"
     open_store(path).close()
     migrated = []
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 2)
-    monkeypatch.setattr(schema, "MIGRATIONS", (migrated.append,))
+    newest = schema.SCHEMA_VERSION
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", newest + 1)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, migrated.append))
     open_store(path).close()
     open_store(path).close()
     assert len(migrated) == 1

@@ -24,7 +24,12 @@ def version(connection):
 
 def test_an_empty_database_gets_the_tables_and_the_version(connection):
     schema.prepare(connection, "x")
-    assert {"records", "samples", "schema_version"} == set(inspect(connection).get_table_names())
+    assert set(inspect(connection).get_table_names()) == {
+        "records",
+        "samples",
+        "schema_version",
+        "watch_logs",
+    }
     assert version(connection) == schema.SCHEMA_VERSION
 
 
@@ -43,6 +48,16 @@ def test_an_older_database_is_migrated_step_by_step(connection):
     schema.prepare(connection, "x", steps)
     assert version(connection) == 3
     assert "hue" in {column["name"] for column in inspect(connection).get_columns("records")}
+
+
+def test_a_database_of_the_first_version_gets_the_table_of_raw_readings(connection):
+    schema.prepare(connection, "x", ())
+    connection.execute(text("DROP TABLE watch_logs"))
+    schema.prepare(connection, "x")
+    assert version(connection) == schema.SCHEMA_VERSION
+    assert inspect(connection).get_pk_constraint("watch_logs")["constrained_columns"] == [
+        "record_id"
+    ]
 
 
 def test_a_database_of_a_later_version_is_refused_by_name(connection):
@@ -66,7 +81,9 @@ def test_an_emptied_version_table_is_refused(connection):
         schema.prepare(connection, "x")
 
 
-@pytest.mark.parametrize("table", [schema.records, schema.samples, schema.schema_version])
+@pytest.mark.parametrize(
+    "table", [schema.records, schema.samples, schema.schema_version, schema.watch_logs]
+)
 def test_the_tables_compile_for_postgresql(table):
     created = str(CreateTable(table).compile(dialect=postgresql.dialect()))
     assert f"CREATE TABLE {table.name}" in created

@@ -19,7 +19,10 @@ import pytest
 from slmdeploy.device.types import Device
 from slmdeploy.errors import AuthError, ConnectError, HostKeyError, TransferError
 from slmdeploy.transport.ssh import SshTransport
-from tests.boards.sshd import SshdBoard, make_key
+from slmdeploy.transport.ssh_auth import authenticate
+from slmdeploy.transport.ssh_config import resolve
+from slmdeploy.transport.ssh_session import greeted_session
+from tests.boards.sshd import SshdBoard, _descendants, make_key
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +49,10 @@ def test_a_refused_port(sshd_board: Device):
 def test_a_port_that_takes_the_connection_and_says_nothing(sshd_board: Device):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = dataclasses.replace(sshd_board.endpoint, port=silent.getsockname()[1])
-        with pytest.raises(ConnectError), closing(SshTransport(endpoint, timeout=0.3)) as ssh:
+        with (
+            pytest.raises(ConnectError, match=r"no SSH server answered within 0\.3 s"),
+            closing(SshTransport(endpoint, timeout=0.3)) as ssh,
+        ):
             ssh.run(["true"])
 
 
@@ -64,10 +70,29 @@ def test_an_unknown_host_name(sshd_board: Device):
         open_ssh(sshd_board, host="no-such-host.invalid")
 
 
+def test_an_address_that_no_route_leads_to(sshd_board: Device):
+    # Everybody at once: the kernel itself refuses to connect there.
+    endpoint = dataclasses.replace(sshd_board.endpoint, host="255.255.255.255")
+    with (
+        pytest.raises(ConnectError, match=r"board-a \(255\.255\.255\.255:\d+\)") as caught,
+        closing(SshTransport(endpoint, timeout=1)) as ssh,
+    ):
+        ssh.connect()
+    assert "switched on" in str(caught.value.hint)
+
+
+def test_a_login_that_is_not_answered(own_sshd: SshdBoard):
+    target = resolve(own_sshd.device().endpoint)
+    with greeted_session(target, 0.3, lambda ours: ours) as session, closing(session):
+        freeze(own_sshd)
+        with pytest.raises(ConnectError, match=r"did not answer our login within 0\.3 s"):
+            authenticate(session, target)
+
+
 def test_an_unknown_host_key_is_refused_with_its_fingerprint(sshd_board: Device):
     with pytest.raises(HostKeyError, match="not known: ssh-ed25519 SHA256:") as caught:
         open_ssh(sshd_board, host_key=None)
-    assert sshd_board.host_key in str(caught.value.hint)
+    assert str(caught.value.hint).endswith("slmdeploy devices trust board-a")
 
 
 def test_a_changed_host_key_is_refused_and_explained(sshd_board: Device, tmp_path: Path):
@@ -78,6 +103,8 @@ def test_a_changed_host_key_is_refused_and_explained(sshd_board: Device, tmp_pat
     ) as caught:
         open_ssh(sshd_board, host_key=other)
     assert "set up anew" in str(caught.value.hint)
+    assert str(caught.value.hint).endswith("slmdeploy devices trust board-a --replace")
+    assert caught.value.message.count("SHA256:") == 2
 
 
 def test_a_pinned_key_that_is_none(sshd_board: Device):
@@ -161,6 +188,40 @@ def test_the_agent_is_asked_when_the_file_is_behind_a_passphrase(
     add_to_agent(shared_sshd.client_key)
     with closing(open_ssh(shared_sshd.device(), identity_file=tmp_path / "locked")) as ssh:
         assert ssh.run(["true"]).code == 0
+
+
+@pytest.mark.usefixtures("agent")
+def test_with_identities_only_the_agent_shows_no_other_keys(shared_sshd: SshdBoard, tmp_path: Path):
+    for number in range(8):  # more than sshd bears (MaxAuthTries)
+        make_key(tmp_path / f"key{number}")
+        add_to_agent(tmp_path / f"key{number}")
+    make_key(tmp_path / "locked", "long enough")
+    add_to_agent(shared_sshd.client_key)
+    config = tmp_path / "config"
+    config.write_text("Host *\n IdentitiesOnly yes\n")
+    endpoint = dataclasses.replace(shared_sshd.device().endpoint, identity_file=tmp_path / "locked")
+    with (
+        pytest.raises(AuthError, match="protected by a passphrase"),
+        closing(SshTransport(endpoint, config=config)) as ssh,
+    ):
+        ssh.connect()
+
+
+@pytest.mark.usefixtures("agent")
+def test_of_many_keys_in_the_agent_the_one_of_the_locked_file_goes_first(
+    own_sshd: SshdBoard, tmp_path: Path
+):
+    for number in range(8):
+        make_key(tmp_path / f"key{number}")
+        add_to_agent(tmp_path / f"key{number}")
+    add_to_agent(own_sshd.client_key)
+    lock = ["ssh-keygen", "-q", "-p", "-P", "", "-N", "long enough", "-f"]
+    own = tmp_path / "locked"
+    own.write_bytes(own_sshd.client_key.read_bytes())
+    own.chmod(0o600)
+    subprocess.run([*lock, str(own)], check=True)
+    with closing(open_ssh(own_sshd.device(), identity_file=own)) as ssh:
+        ssh.check(["true"])
 
 
 @pytest.mark.usefixtures("agent")
@@ -262,6 +323,14 @@ def test_a_killed_server_says_where_it_happened(own_sshd: SshdBoard):
     own_sshd.kill()
     with closing(ssh), pytest.raises(ConnectError, match=r"pi5-a \(127\.0\.0\.1:\d+\)"):
         ssh.run(["true"])
+
+
+def freeze(board: SshdBoard) -> None:
+    """Let the server and what it has started answer nothing more; kill() still ends it."""
+    server = board._server
+    assert server is not None
+    for pid in [server.pid, *_descendants(server.pid)]:
+        os.kill(pid, signal.SIGSTOP)
 
 
 def add_to_agent(key: Path) -> None:

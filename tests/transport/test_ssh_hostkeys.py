@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import paramiko
@@ -9,17 +10,16 @@ import pytest
 from paramiko.hostkeys import HostKeyEntry
 
 from slmdeploy.errors import HostKeyError
-from slmdeploy.transport.endpoint import Endpoint
+from slmdeploy.transport.ssh_config import SshTarget
 from slmdeploy.transport.ssh_hostkeys import (
     KnownKeys,
     algorithms_first,
     check_host_key,
     known_keys,
-    known_name,
 )
 from tests.boards.sshd import make_key
 
-BOARD = Endpoint("pi5-a", host="10.0.0.5")
+BOARD = SshTarget("pi5-a", "10.0.0.5", "10.0.0.5", 22, "lab")
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +37,19 @@ def key(line: str) -> paramiko.PKey:
     return entry.key
 
 
-def known(tmp_path: Path, *rows: str, endpoint: Endpoint = BOARD) -> tuple[paramiko.PKey, ...]:
+def known(tmp_path: Path, *rows: str, target: SshTarget = BOARD) -> tuple[paramiko.PKey, ...]:
     (tmp_path / "known_hosts").write_text("\n".join(rows) + "\n")
-    return known_keys(endpoint, tmp_path / "known_hosts").keys
+    return known_keys(replace(target, known_hosts=(tmp_path / "known_hosts",))).keys
 
 
 def test_names_off_port_22_stand_in_brackets():
-    assert known_name("10.0.0.5", 22) == "10.0.0.5"
-    assert known_name("10.0.0.5", 2222) == "[10.0.0.5]:2222"
+    assert BOARD.known_name == "10.0.0.5"
+    assert replace(BOARD, port=2222).known_name == "[10.0.0.5]:2222"
+
+
+def test_a_host_key_alias_is_looked_up_as_it_is(tmp_path: Path, lines: list[str]):
+    aliased = replace(BOARD, port=2222, known_as="the-pi")
+    assert known(tmp_path, f"the-pi {lines[0]}", target=aliased) == (key(lines[0]),)
 
 
 def test_a_plain_name_a_list_and_a_pattern(tmp_path: Path, lines: list[str]):
@@ -63,9 +68,9 @@ def test_another_name_a_negated_one_and_rubbish_are_passed_over(tmp_path: Path, 
 
 
 def test_a_port_belongs_to_the_name(tmp_path: Path, lines: list[str]):
-    other = Endpoint("pi5-a", host="10.0.0.5", port=2222)
-    assert known(tmp_path, f"10.0.0.5 {lines[0]}", endpoint=other) == ()
-    assert known(tmp_path, f"[10.0.0.5]:2222 {lines[0]}", endpoint=other) == (key(lines[0]),)
+    other = replace(BOARD, port=2222)
+    assert known(tmp_path, f"10.0.0.5 {lines[0]}", target=other) == ()
+    assert known(tmp_path, f"[10.0.0.5]:2222 {lines[0]}", target=other) == (key(lines[0]),)
 
 
 def test_two_keys_of_one_type_are_both_trusted(tmp_path: Path, lines: list[str]):
@@ -82,12 +87,12 @@ def test_a_certificate_authority_is_no_host_key(tmp_path: Path, lines: list[str]
 
 
 def test_a_pinned_key_is_the_only_one(tmp_path: Path, lines: list[str]):
-    pinned = Endpoint("pi5-a", host="10.0.0.5", host_key=lines[1])
-    assert known(tmp_path, f"10.0.0.5 {lines[0]}", endpoint=pinned) == (key(lines[1]),)
+    pinned = replace(BOARD, host_key=lines[1])
+    assert known(tmp_path, f"10.0.0.5 {lines[0]}", target=pinned) == (key(lines[1]),)
 
 
 def test_no_known_hosts_file_is_an_empty_one(tmp_path: Path):
-    assert known_keys(BOARD, tmp_path / "nothing").keys == ()
+    assert known_keys(replace(BOARD, known_hosts=(tmp_path / "nothing",))).keys == ()
 
 
 def test_a_known_key_passes_and_another_does_not(lines: list[str]):

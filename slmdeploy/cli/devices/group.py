@@ -12,8 +12,14 @@ __all__ = ["COMMANDS", "command"]
 
 # In the order in which a board lives.
 COMMANDS: Mapping[str, CommandInfo] = {
+    "add": command_info("devices.add", "Add a board to devices.toml, its host key pinned."),
     "list": command_info("devices.list", "List the devices that are known."),
     "show": command_info("devices.show", "Show what the inventory says of a device."),
+    "trust": command_info("devices.trust", "Pin the host key that a board offers now."),
+    "provision": command_info("devices.provision", "Bring a runtime to devices, or take it off."),
+    "probe": command_info("devices.probe", "Print what a device's sensors say."),
+    "shell": command_info("devices.shell", "Open a shell on a device, where the deployment is."),
+    "remove": command_info("devices.remove", "Take a board out of devices.toml."),
 }
 
 

@@ -20,13 +20,22 @@ __all__ = ["command"]
 @common
 def command(console: Console) -> None:
     """List the devices of devices.toml, and "local", which always exists."""
+    from slmdeploy.device.fingerprint import fingerprint_of
     from slmdeploy.device.inventory import load_inventory
 
     found = load_inventory()
     devices = list(found.devices.values())
+    listed = [
+        {
+            **plain(device),
+            "fingerprint": fingerprint_of(device.host_key),
+            "file": found.sources.get(device.name),
+        }
+        for device in devices
+    ]
     console.show(
         "slmdeploy/devices-list/1",
-        {"devices": [plain(device) for device in devices], "files": found.files},
+        {"devices": listed, "files": found.files},
         lambda: table_text(
             ["device", "transport", "address", "board", "host key", "labels"],
             [_row(device) for device in devices],

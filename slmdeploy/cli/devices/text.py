@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["value_text"]
+__all__ = ["key_notes", "value_text"]
+
+_WITNESSES = {
+    "inventory": "The host key is the one that was pinned before.",
+    "fingerprint": "The host key has the fingerprint that was given.",
+    "known_hosts": "The host key is the one that known_hosts has.",
+    None: "The host key is known nowhere: without --dry-run it would be asked for.",
+}
 
 
 def value_text(value: Any) -> str:
@@ -14,3 +21,16 @@ def value_text(value: Any) -> str:
     if hasattr(value, "items"):
         return ", ".join(f"{key}={item}" for key, item in value.items())
     return str(value)
+
+
+def key_notes(witness: str | None, stale: str | None) -> list[str]:
+    """Remarks on a host key: what vouched for it, and where another one stands.
+
+    Args:
+        witness: What vouched for it; ``None`` if somebody would have to be asked.
+        stale: Its name in ``known_hosts``, if that has another key.
+    """
+    notes = [_WITNESSES[witness]] if witness in _WITNESSES else []
+    if stale is not None:
+        notes.append(f"known_hosts has another key still; ssh wants: ssh-keygen -R '{stale}'")
+    return notes

@@ -1,0 +1,29 @@
+"""Who we are, as a board notes it for the next one who comes."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import sys
+from pathlib import Path
+
+__all__ = ["command_name", "owner_name"]
+
+_SHOWN = 200
+
+
+def command_name() -> str:
+    """The command that runs here, as in ``slmdeploy bench bundles/a``; one short line."""
+    name = Path(sys.argv[0]).name if sys.argv else "slmdeploy"
+    text = " ".join(" ".join([name, *sys.argv[1:]]).split())
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def owner_name() -> str:
+    """User, host and process, as in ``lab@bench-3 (process 4711)``; one line."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in a container
+        user = str(os.getuid())
+    return f"{user}@{platform.node()} (process {os.getpid()})"

@@ -1,0 +1,193 @@
+"""Tier B: boards that answer as boards do, and fail as boards do."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from slmdeploy.device.connect import connect
+from tests.boards.emulated import OwnBoard
+from tests.boards.emulated_board import EmulatedBoard
+
+pytestmark = pytest.mark.board
+
+GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
+ZONE = "/sys/class/thermal/thermal_zone0/temp"
+
+
+def say(board: EmulatedBoard, *argv: str) -> str:
+    """What a command prints on the board, for the user that slmdeploy logs in."""
+    with closing(connect(board.device())) as transport:
+        done = transport.run(argv)
+    return (done.stdout + done.stderr).strip()
+
+
+def shell(board: EmulatedBoard, script: str) -> str:
+    return say(board, "sh", "-c", script)
+
+
+def test_a_board_is_an_aarch64_computer_with_a_name_and_a_kernel_of_its_own(
+    rpi5: EmulatedBoard,
+) -> None:
+    assert say(rpi5, "uname", "-mnr") == "rpi5 6.6.51+rpt-rpi-2712 aarch64"
+
+
+def test_a_board_shows_its_own_processors(rpi5: EmulatedBoard) -> None:
+    assert "CPU part\t: 0xd0b" in say(rpi5, "cat", "/proc/cpuinfo")
+    assert say(rpi5, "cat", "/sys/devices/system/cpu/present") == "0-3"
+
+
+def test_sensors_change_while_a_board_runs(rpi5: EmulatedBoard) -> None:
+    script = f"cat {ZONE}; vcgencmd measure_temp; vcgencmd get_throttled"
+    before = dict(rpi5.sensors.values)
+    rpi5.set(temperature=82.5, throttled=0x50005)
+    try:
+        assert shell(rpi5, script).splitlines() == ["82500", "temp=82.5'C", "throttled=0x50005"]
+    finally:
+        rpi5.set(**before)
+    assert shell(rpi5, script).splitlines() == ["48900", "temp=48.9'C", "throttled=0x0"]
+
+
+def test_a_value_that_a_kind_does_not_have_is_refused(rpi5: EmulatedBoard) -> None:
+    with pytest.raises(KeyError, match="gpu_load"):
+        rpi5.set(gpu_load=3)
+
+
+def test_the_user_changes_the_governor_only_as_root(rpi5: EmulatedBoard) -> None:
+    assert "Permission denied" in shell(rpi5, f"echo performance > {GOVERNOR}")
+    script = f'sudo -n sh -c "echo performance > {GOVERNOR}"; cat {GOVERNOR}'
+    try:
+        assert shell(rpi5, script) == "performance"
+    finally:
+        rpi5.set(governor="ondemand")
+    assert say(rpi5, "cat", GOVERNOR) == "ondemand"
+
+
+def test_where_sudo_is_refused_it_asks_for_a_password(own_board: OwnBoard) -> None:
+    board = own_board("rpi5", sudo=False)
+    assert "password" in say(board, "sudo", "-n", "true")
+
+
+def test_a_raspberry_pi_4_measures_no_current(rpi4: EmulatedBoard) -> None:
+    said = say(rpi4, "vcgencmd", "pmic_read_adc")
+    assert said == 'error=1 error_msg="Command not registered"'
+
+
+def test_a_jetson_tells_its_power_by_rail(orin_nano: EmulatedBoard) -> None:
+    script = "grep . /sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon*/*1_input"
+    rows = shell(orin_nano, script).splitlines()
+    assert [row.rpartition("/")[2] for row in rows] == ["curr1_input:1008", "in1_input:4944"]
+
+
+def test_a_jetson_changes_its_power_mode_as_root(own_board: OwnBoard) -> None:
+    board = own_board("agx-orin")
+    assert "privilege" in say(board, "nvpmodel", "-m", "0")
+    assert shell(board, "sudo -n nvpmodel -m 0; nvpmodel -q") == "NV Power Mode: MAXN\n0"
+
+
+def test_a_powered_down_zone_cannot_be_read(agx_orin: EmulatedBoard) -> None:
+    assert say(agx_orin, "cat", "/sys/class/thermal/thermal_zone2/type") == "cv0-thermal"
+    assert "directory" in say(agx_orin, "cat", "/sys/class/thermal/thermal_zone2/temp")
+
+
+def test_python_and_numpy_are_there(rpi5: EmulatedBoard) -> None:
+    script = "import numpy, platform; print(numpy.arange(4).sum(), platform.machine())"
+    assert say(rpi5, "python3", "-c", script) == "6 aarch64"
+
+
+def test_files_stay_over_a_power_cut_and_processes_do_not(own_board: OwnBoard) -> None:
+    board = own_board("rpi5")
+    shell(board, "echo kept > kept; echo gone > /tmp/gone; setsid sleep 600 > /dev/null 2>&1 &")
+    boot = say(board, "cat", "/proc/sys/kernel/random/boot_id")
+    board.power_cycle()
+    assert shell(board, "cat kept; ls /tmp; pgrep sleep") == "kept"
+    assert say(board, "cat", "/proc/sys/kernel/random/boot_id") != boot
+    assert float(say(board, "cat", "/proc/uptime").split()[0]) < 60
+
+
+def test_a_pulled_cable_is_silence(own_board: OwnBoard) -> None:
+    board = own_board("rpi5")
+    address = (board.address, board.port)
+    with socket.create_connection(address) as open_one:
+        open_one.settimeout(0.2)
+        open_one.recv(100)
+        board.unplug()
+        with pytest.raises(TimeoutError):
+            open_one.recv(100)
+        board.plug()
+    assert say(board, "echo", "back") == "back"
+
+
+def test_two_boards_have_addresses_of_their_own(own_board: OwnBoard) -> None:
+    one, two = own_board("rpi5", name="one"), own_board("rpi4", name="two")
+    assert one.address != two.address
+    assert [say(board, "hostname") for board in (one, two)] == ["one", "two"]
+
+
+def test_a_stopped_sshd_refuses_and_a_hanging_one_says_nothing(own_board: OwnBoard) -> None:
+    board = own_board("rpi5")
+    address = (board.address, board.port)
+    board.stop_sshd()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+    board.start_sshd()
+    board.hang_sshd()
+    with socket.create_connection(address) as hanging:
+        hanging.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            hanging.recv(100)
+    board.unhang_sshd()
+    board.wait_for_sshd()
+
+
+def test_a_program_that_wants_too_much_memory_is_killed_and_the_board_lives(
+    own_board: OwnBoard,
+) -> None:
+    board = own_board("rpi5")
+    board.limit_memory(200 << 20)
+    script = "python3 -c 'bytearray(500 << 20)' 2> /dev/null; echo $?"
+    assert shell(board, script).splitlines()[-1] == "137"
+    assert say(board, "echo", "alive") == "alive"
+
+
+def test_a_small_disk_gets_full(own_board: OwnBoard) -> None:
+    board = own_board("rpi5", home_disk=8 << 20)
+    assert "No space left on device" in shell(board, "dd if=/dev/zero of=much bs=1M count=9")
+    assert shell(board, "rm much && echo room > little && cat little") == "room"
+
+
+def test_a_home_folder_can_be_read_only(own_board: OwnBoard) -> None:
+    board = own_board("rpi5")
+    board.make_home_read_only()
+    assert "Read-only file system" in say(board, "touch", "new")
+    board.make_home_writable()
+    assert say(board, "touch", "new") == ""
+
+
+def test_a_clock_can_be_a_year_behind(own_board: OwnBoard) -> None:
+    board = own_board("rpi5")
+    year = int(say(board, "date", "+%Y"))
+    board.set_clock(-365 * 86400)
+    assert int(say(board, "date", "+%Y")) == year - 1
+
+
+def test_a_reimaged_board_has_another_key(own_board: OwnBoard) -> None:
+    board = own_board("rpi5")
+    before = board.host_key
+    board.change_host_key()
+    scan = ["ssh-keyscan", "-t", "ed25519", board.address]
+    shown = subprocess.run(scan, capture_output=True, text=True, check=True).stdout
+    assert before not in shown
+    assert board.host_key in shown
+
+
+def test_nothing_is_left_of_a_board(own_board: OwnBoard) -> None:
+    board = own_board("rpi5")
+    folder, bridge = board.folder, Path(f"/sys/class/net/{board._slot.bridge}")
+    assert bridge.exists()
+    board.down()
+    assert [folder.exists(), bridge.exists()] == [False, False]
