@@ -61,7 +61,8 @@ class QuantizedEmbedding(nn.Module):
     """A packed table with scales.
 
     Args:
-        weight: float32 [rows, columns].
+        weight: float32 [rows, columns]; or what it became elsewhere, int8 [rows, columns]
+            and float32 scales [rows, columns / group size].
         spec: Bits and group size.
 
     Raises:
@@ -71,16 +72,19 @@ class QuantizedEmbedding(nn.Module):
     table: Tensor
     scales: Tensor
 
-    def __init__(self, weight: Tensor, spec: EmbeddingSpec) -> None:
+    def __init__(self, weight: Tensor | tuple[Tensor, Tensor], spec: EmbeddingSpec) -> None:
         super().__init__()
-        group = spec.group_size or weight.shape[1]
-        if weight.shape[1] % group or weight.shape[1] % 4:
+        columns = (weight if isinstance(weight, Tensor) else weight[0]).shape[1]
+        group = spec.group_size or columns
+        if columns % group or columns % 4:
             raise RecipeError(
-                f"Embedding rows of {weight.shape[1]} values do not divide into groups of {group}.",
+                f"Embedding rows of {columns} values do not divide into groups of {group}.",
                 hint="Choose a group_size that divides the hidden size.",
             )
         self.container = next(size for size in (2, 4, 8) if size >= spec.bits)
-        values, scales = symmetric(weight, spec.bits, group)
+        values, scales = (
+            symmetric(weight, spec.bits, group) if isinstance(weight, Tensor) else weight
+        )
         self.register_buffer("table", pack(values, self.container))
         self.register_buffer("scales", scales)
         # Registers the operators and their meaning in torch.

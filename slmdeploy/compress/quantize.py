@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from slmdeploy.compress.embedding import compress_embedding
+from slmdeploy.compress.embedding import QuantizedEmbedding, compress_embedding
 from slmdeploy.compress.recipe import LinearSpec, Recipe
 from slmdeploy.errors import MissingExtraError, RecipeError
 from slmdeploy.model.decoder import Decoder
 
-__all__ = ["Compressed", "compress", "compress_linears", "quiet_torchao"]
+__all__ = ["Compressed", "compress", "compress_linears", "quiet_torchao", "shares_values"]
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,24 @@ def compress_linears(module: nn.Module, chosen: Mapping[str, nn.Linear], spec: L
         quantize_(module, config, lambda _, name: name in chosen)
 
 
+def shares_values(recipe: Recipe) -> bool:
+    """Whether a tied embedding can be the head's integers with the head's scales.
+
+    Then a format that keeps one table for both uses keeps one.
+    """
+    head, table = recipe.head_spec, recipe.embedding
+    integers = head.scheme not in ("none", "fp16")
+    return integers and (head.bits, head.group_size) == (table.bits, table.group_size)
+
+
+def _as_the_head(decoder: Decoder, recipe: Recipe) -> QuantizedEmbedding:
+    weight: Any = decoder.head.weight
+    values = weight.qdata.to(torch.int8)
+    return QuantizedEmbedding(
+        (values, weight.scale.float().reshape(len(values), -1)), recipe.embedding
+    )
+
+
 def _linears(decoder: Decoder, *, head: bool) -> dict[str, nn.Linear]:
     return {
         name: module
@@ -142,12 +160,13 @@ def compress(decoder: Decoder, recipe: Recipe) -> Compressed:
             large for float16.
         MissingExtraError: torchao is not installed.
     """
-    embedding = compress_embedding(decoder.embedding, recipe.embedding)
+    tied = decoder.config.tied and shares_values(recipe)
+    embedding = None if tied else compress_embedding(decoder.embedding, recipe.embedding)
     if decoder.config.tied:
         # From here on embedding and head are two things.
         weight = decoder.head.weight.detach()
         decoder.head.weight = nn.Parameter(weight, requires_grad=False)
-    decoder.embedding = embedding
     compress_linears(decoder, _linears(decoder, head=False), recipe.body)
     compress_linears(decoder, _linears(decoder, head=True), recipe.head_spec)
+    decoder.embedding = _as_the_head(decoder, recipe) if embedding is None else embedding
     return Compressed(module=decoder, recipe=recipe)

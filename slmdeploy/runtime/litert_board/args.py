@@ -9,9 +9,12 @@ from typing import Any, NoReturn
 
 from slmdeploy.runtime.litert_board.saying import REFUSED, Failure
 
-__all__ = ["MODES", "Options", "parse_args", "parse_ids"]
+__all__ = ["MODES", "RUNTIMES", "Options", "parse_args", "parse_ids"]
 
 MODES = ("generate", "score", "invoke", "describe")
+
+RUNTIMES = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
+"""Packages by the name of the runtime; the first that is there is taken."""
 
 _MANY = 2**31 - 1
 _NEEDED = {
@@ -28,6 +31,7 @@ class Options:
     def __init__(self) -> None:
         self.mode: str | None = None
         self.model: str | None = None
+        self.runtime: str | None = None
         self.threads: int | None = None
         self.tokens: str | None = None
         self.decode_tail = 0
@@ -117,6 +121,12 @@ def _mode(_: str, value: str) -> str:
     return value
 
 
+def _runtime(_: str, value: str) -> str:
+    if value not in RUNTIMES:
+        _refuse(f"--runtime is {' or '.join(RUNTIMES)}, not '{value}'.")
+    return value
+
+
 def _whole(least: int, most: int) -> Callable[[str, str], int]:
     def read(flag: str, value: str) -> int:
         if re.fullmatch("-?[0-9]+", value) and least <= int(value) <= most:
@@ -146,6 +156,7 @@ def _ids(flag: str, value: str) -> list[int]:
 _READ: Mapping[str, Callable[[str, str], Any]] = {
     "mode": _mode,
     "model": _text,
+    "runtime": _runtime,
     "threads": _whole(1, 1024),
     "tokens": _text,
     "decode_tail": _whole(0, _MANY),

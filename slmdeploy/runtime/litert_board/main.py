@@ -22,7 +22,7 @@ def _run(argv: list[str], start: int) -> None:
     from slmdeploy.runtime.litert_board.modes import MODES
     from slmdeploy.runtime.litert_board.program import Program, find_runtime
 
-    runtime = find_runtime()
+    runtime = find_runtime(options.runtime)
     loaded = now_ns()
     threads = options.threads or len(os.sched_getaffinity(0))
     say(

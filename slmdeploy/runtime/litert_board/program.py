@@ -16,12 +16,10 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from slmdeploy.runtime.litert_board.args import RUNTIMES
 from slmdeploy.runtime.litert_board.saying import UNLOADABLE, Failure, now_ns, say
 
-__all__ = ["RUNTIMES", "Program", "Runtime", "Signature", "find_runtime"]
-
-RUNTIMES = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
-"""Packages by the name of the runtime; the first that is there is taken."""
+__all__ = ["Program", "Runtime", "Signature", "find_runtime"]
 
 _IDENTIFIER, _HEAD = b"TFL3", 8
 _MISSING = re.compile(
@@ -40,20 +38,22 @@ class Runtime:
         self.interpreter = interpreter
 
 
-def find_runtime() -> Runtime:
-    """Import the runtime.
+def find_runtime(name: str | None) -> Runtime:
+    """Import the runtime of this name, or the first that is there.
 
     Raises:
         Failure: ``library_failed``: none is there, or what is there cannot be loaded.
     """
     reasons = []
-    for name, package in RUNTIMES.items():
+    for known, package in RUNTIMES.items():
+        if name not in (None, known):
+            continue
         try:
             module = importlib.import_module(package + ".interpreter")
         except (ImportError, OSError, AttributeError) as error:
             reasons.append(f"{package}: {error}")
             continue
-        return Runtime(name, _version(package), module.Interpreter)
+        return Runtime(known, _version(package), module.Interpreter)
     raise Failure(
         UNLOADABLE,
         "library_failed",
