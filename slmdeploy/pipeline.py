@@ -186,8 +186,10 @@ def export(
         targets_dirs=tuple(targets_dirs),
         dry_run=dry_run,
         progress=progress,
+        several=len(targets) > 1,
     )
-    return _each(targets, str, prepared.export)
+    with prepared:
+        return _each(targets, str, prepared.export)
 
 
 def verify(

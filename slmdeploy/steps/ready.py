@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.device.connect import connect
@@ -13,19 +14,24 @@ from slmdeploy.device.inventory import LOCAL
 from slmdeploy.device.lease import Lease, leased
 from slmdeploy.device.push import Deployment
 from slmdeploy.device.push import push as push_bundle
+from slmdeploy.device.python_runner import python_runner
 from slmdeploy.device.retry import Patience, retried
 from slmdeploy.device.runner_choice import runner_for
 from slmdeploy.device.settings import changed_settings, plan_settings
 from slmdeploy.device.settings_plan import USUAL, Change, Use
 from slmdeploy.device.types import Device
+from slmdeploy.errors import UnknownNameError
 from slmdeploy.progress import Progress, Step, bytes_of
-from slmdeploy.runtime.build import Kernels
-from slmdeploy.runtime.executorch import ExecutorchRunner
+from slmdeploy.runtime.build import Kernels, runner_files
+from slmdeploy.runtime.driver import ProcessRunner
+from slmdeploy.runtime.litert import host_runner
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.steps.outcomes import Pushed
 from slmdeploy.transport.base import Transport
 
-__all__ = ["Ready", "deploy", "files_for", "planned", "push_to", "ready"]
+__all__ = ["Ready", "deploy", "files_for", "host_files", "planned", "push_to", "ready"]
+
+_GROUP = "slmdeploy.runtimes"
 
 CONNECT_SECONDS = 3.0
 """For how long a device that does not answer is tried again at the start."""
@@ -44,22 +50,58 @@ class Ready:
 
     transport: Transport
     deployment: Deployment
-    runner: ExecutorchRunner
+    runner: ProcessRunner
     changes: tuple[Change, ...] = ()
 
 
 def files_for(
-    bundle: Bundle, device: Device, transport: Transport, progress: Progress
+    bundle: Bundle,
+    device: Device,
+    transport: Transport,
+    progress: Progress,
+    *,
+    dry_run: bool = False,
 ) -> RunnerFiles:
-    """The runner for a device, compiled if need be.
+    """The runner for a device, compiled if need be; a runtime that it needs is brought.
 
     Raises:
-        DeviceError: The device has an architecture that no runner is made for.
-        HostError: This computer cannot make the runner.
+        DeviceError: The device has an architecture that no runner is made for, or cannot
+            run the runtime.
+        HostError: This computer cannot make the runner, or must fetch the runtime first.
     """
     artifact = bundle.manifest.artifact
-    kernels: Kernels = "llm" if artifact.kernels == "llm" else "portable"
-    return runner_for(device, transport, kernels, progress)
+    if artifact.runtime == "executorch":
+        return runner_for(device, transport, _kernels(artifact.kernels), progress)
+    return python_runner(device, transport, artifact.runtime, dry_run=dry_run, progress=progress)
+
+
+def host_files(runtime: str, kernels: str | None, progress: Progress) -> RunnerFiles:
+    """The runner for this computer, compiled if need be.
+
+    Raises:
+        HostError: This computer cannot make it, or must fetch the runtime first.
+        MissingExtraError: The runtime is not installed.
+    """
+    if runtime == "executorch":
+        return runner_files("host", kernels=_kernels(kernels), progress=progress)
+    return host_runner(runtime)
+
+
+def _kernels(name: str | None) -> Kernels:
+    return "llm" if name == "llm" else "portable"
+
+
+def _driver(runtime: str) -> type[ProcessRunner]:
+    """What drives a runtime's runner.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    found = {point.name: point for point in entry_points(group=_GROUP)}
+    if runtime not in found:
+        raise UnknownNameError("runtime", runtime, found)
+    driver: type[ProcessRunner] = found[runtime].load()
+    return driver
 
 
 def deploy(
@@ -71,7 +113,7 @@ def deploy(
     progress: Progress,
 ) -> tuple[Deployment, RunnerFiles]:
     """Bring the bundle and its runner to a connected device."""
-    files = files_for(bundle, device, transport, progress)
+    files = files_for(bundle, device, transport, progress, dry_run=dry_run)
     deployment = push_bundle(
         bundle.path,
         bundle.manifest,
@@ -126,7 +168,7 @@ def ready(
                 tell = _teller(progress)
                 settings = stack.enter_context(changed_settings(lease, use.settings, tell))
                 below = DetachedTransport(transport, live=live, lease=lease, settings=settings)
-            runner = ExecutorchRunner(
+            runner = _driver(bundle.manifest.artifact.runtime)(
                 below,
                 runner_dir=deployment.runner_dir,
                 model_path=deployment.model_path,

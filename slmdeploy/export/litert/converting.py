@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import re
-import tempfile
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -16,11 +12,9 @@ from litert_torch._convert.interface import Converter
 from torch import Tensor, nn
 
 from slmdeploy.errors import ExportError
+from slmdeploy.export.litert.quiet import quiet
 
-__all__ = ["LOGGER", "convert", "quiet", "translated"]
-
-LOGGER = logging.getLogger("slmdeploy.litert")
-"""Gets what the converter says, at level DEBUG; ``--verbose`` shows it."""
+__all__ = ["convert", "translated"]
 
 _UNKNOWN = re.compile(
     r"(?:Lowering not found|failed to legalize operation|No lowering|not supported)\W*"
@@ -82,36 +76,3 @@ def _explained(error: Exception, doing: str) -> ExportError:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     said = lines[0].rstrip(".") if lines else "it gave no reason"
     return ExportError(f"LiteRT cannot {doing}: {type(error).__name__}: {said}.")
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what the converter writes, natively too, off the terminal; it goes to the log."""
-    before = logging.root.manager.disable
-    with tempfile.TemporaryFile() as kept, warnings.catch_warnings(), _redirected(kept.fileno()):
-        warnings.simplefilter("ignore")
-        logging.disable(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            logging.disable(before)
-            kept.seek(0)
-            for line in kept.read().decode("utf-8", "replace").splitlines():
-                LOGGER.debug("%s", line)
-
-
-@contextlib.contextmanager
-def _redirected(file: int) -> Iterator[None]:
-    """Lead standard output and error of this process, not of Python alone, to a file."""
-    saved = {number: os.dup(number) for number in (1, 2)}
-    for number in saved:
-        os.dup2(file, number)
-    # Python's own streams may be others than the process's: pytest's, or a notebook's.
-    nowhere = open(os.dup(file), "w", encoding="utf-8")  # noqa: PTH123, SIM115 - a descriptor
-    try:
-        with nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-            yield
-    finally:
-        for number, copy in saved.items():
-            os.dup2(copy, number)
-            os.close(copy)

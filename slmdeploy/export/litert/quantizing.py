@@ -22,7 +22,7 @@ from ai_edge_quantizer.algorithms.uniform_quantize import common_quantize, naive
 from ai_edge_quantizer.utils import tfl_flatbuffer_utils
 
 from slmdeploy.errors import ExportError
-from slmdeploy.export.litert.converting import quiet
+from slmdeploy.export.litert.quiet import quiet
 from slmdeploy.export.litert.weights import Carried, content_digest
 
 __all__ = ["quantize_file"]
