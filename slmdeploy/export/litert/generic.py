@@ -95,6 +95,8 @@ class _Named(nn.Module):
         """The module's outputs by name."""
         values = [given[name].to(dtype) for name, dtype in self.wanted.items()]
         result = self.module(*values)
+        if not isinstance(result, (Tensor, tuple, list)):
+            raise ExportError(f"The model gives {type(result).__name__}, not tensors.")
         flat = [result] if isinstance(result, Tensor) else list(result)
         if len(flat) != len(self.outputs):
             raise ExportError(

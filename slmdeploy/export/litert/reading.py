@@ -95,8 +95,9 @@ def read_file(path: Path) -> TfliteFile:
     Raises:
         ExportError: It is no ``.tflite``, or is damaged.
     """
-    data = np.memmap(path, dtype=np.uint8, mode="r")
-    if len(data) < 8 or bytes(data[4:8]) != _IDENTIFIER:
+    size = path.stat().st_size
+    data = np.memmap(path, dtype=np.uint8, mode="r") if size else np.empty(0, np.uint8)
+    if size < 8 or bytes(data[4:8]) != _IDENTIFIER:
         raise ExportError(f"{path} is not a LiteRT model.")
     try:
         model = schema.ModelT.InitFromPackedBuf(data, 0)
