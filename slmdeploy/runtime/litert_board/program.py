@@ -27,6 +27,7 @@ _MISSING = re.compile(
     r"Op builtin|unsupported version",
     re.IGNORECASE,
 )
+_DAMAGED = re.compile(r"latbuffer|identifier|out of range offset|verif", re.IGNORECASE)
 
 
 class Runtime:
@@ -190,7 +191,7 @@ class Program:
             )
         if doing == "run":
             return Failure(4, "execution_failed", f"{who} failed while it ran: {said}")
-        cause = "bad_model" if "latbuffer" in said or "identifier" in said else "load_failed"
+        cause = "bad_model" if _DAMAGED.search(said) else "load_failed"
         return Failure(
             UNLOADABLE,
             cause,
