@@ -91,7 +91,12 @@ class Signature:
         start = now_ns()
         try:
             with program.log.kept():
-                self._raw.AllocateTensors(self._graph)
+                if not program.delegated:
+                    # Without a number: only so tflite-runtime hands graphs to delegates.
+                    self._raw.AllocateTensors()
+                    program.delegated = True
+                if self._graph != 0:
+                    self._raw.AllocateTensors(self._graph)
         except (RuntimeError, ValueError) as error:
             raise program.failure(error, "load") from error
         say("load", phase="method", name=name, start_ns=start, end_ns=now_ns())
@@ -136,6 +141,7 @@ class Program:
         self.path = path
         self.runtime = runtime
         self.log = _Log()
+        self.delegated = False
         start = now_ns()
         try:
             with self.log.kept():
