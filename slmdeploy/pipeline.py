@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from slmdeploy.errors import SlmdeployError, UsageError
 from slmdeploy.progress import Progress, silent
@@ -78,6 +78,23 @@ def _each(
         except SlmdeployError as error:
             attempts.append(Attempt[T](name(item), None, error))
     return tuple(attempts)
+
+
+def _at_once(
+    devices: Sequence[str],
+    work: Callable[[Device, Progress], T],
+    progress: Progress = silent,
+    then: Callable[[T], Any] | None = None,
+) -> tuple[Attempt[Any], ...]:
+    """Do a step on all devices at once; ``then`` is done in this thread, one by one."""
+    from slmdeploy.steps.at_once import on_each, told_by
+
+    chosen = _devices(devices)
+    return on_each(
+        chosen,
+        lambda device: work(device, told_by(device, chosen, progress)),
+        then or (lambda value: value),
+    )
 
 
 def _name(device: Device) -> str:
@@ -206,11 +223,10 @@ def verify(
     from slmdeploy.device.settings_plan import Use
     from slmdeploy.steps.verifying import verify_bundle
 
-    chosen: tuple[Device | None, ...] = _devices(devices) if devices else (None,)
-    return _each(
-        chosen,
-        lambda device: "host" if device is None else device.name,
-        lambda device: verify_bundle(bundle, device, progress, use=Use(steal)),
+    if not devices:
+        return _each(("host",), str, lambda _: verify_bundle(bundle, None, progress))
+    return _at_once(
+        devices, lambda device, told: verify_bundle(bundle, device, told, use=Use(steal)), progress
     )
 
 
@@ -233,12 +249,12 @@ def provision(
     """
     from slmdeploy.steps.provisioning import provision_device
 
-    return _each(
-        _devices(devices),
-        _name,
-        lambda device: provision_device(
-            device, runtime, fetch=fetch, dry_run=dry_run, progress=progress
+    return _at_once(
+        devices,
+        lambda device, told: provision_device(
+            device, runtime, fetch=fetch, dry_run=dry_run, progress=told
         ),
+        progress,
     )
 
 
@@ -248,10 +264,9 @@ def unprovision(
     """Take a runtime off devices; refused where a deployment needs it, unless ``force``."""
     from slmdeploy.steps.provisioning import unprovision_device
 
-    return _each(
-        _devices(devices),
-        _name,
-        lambda device: unprovision_device(device, runtime, force=force, dry_run=dry_run),
+    return _at_once(
+        devices,
+        lambda device, _: unprovision_device(device, runtime, force=force, dry_run=dry_run),
     )
 
 
@@ -260,6 +275,7 @@ def doctor(
     *,
     target: str | None = None,
     bundle: Path | None = None,
+    runtime: str | None = None,
     targets_dirs: Sequence[Path] = (),
 ) -> tuple[Attempt[Diagnosis], ...]:
     """Examine devices, all at once: will this run there, and will its figures mean anything.
@@ -270,6 +286,7 @@ def doctor(
         devices: Selectors, as ``--device`` takes them.
         target: Name or file of a target to hold them against.
         bundle: A bundle to hold them against; its manifest names its target and sizes.
+        runtime: What to hold them against where neither is named; else ``executorch``.
         targets_dirs: Further folders of target profiles.
     """
     from concurrent.futures import ThreadPoolExecutor
@@ -277,7 +294,7 @@ def doctor(
     from slmdeploy.device.doctor import examine
     from slmdeploy.device.doctor_asked import asked_of
 
-    asked = asked_of(target, bundle, targets_dirs)
+    asked = asked_of(target, bundle, targets_dirs, runtime=runtime)
     chosen = _devices(devices)
     with ThreadPoolExecutor(max_workers=max(1, len(chosen))) as pool:
         each = pool.map(lambda one: _each([one], _name, lambda it: examine(it, asked)), chosen)
@@ -288,18 +305,27 @@ def push(
     bundle: Path,
     *,
     devices: Sequence[str],
+    verify: bool = False,
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> tuple[Attempt[Pushed], ...]:
-    """Bring a bundle and its runner to devices (selectors, as ``--device`` takes them)."""
+    """Bring a bundle and its runner to devices, to all at once.
+
+    Args:
+        bundle: The bundle's folder.
+        devices: Selectors, as ``--device`` takes them.
+        verify: Hash all that is there, even what has not changed since it was verified.
+        dry_run: Only look what would be sent.
+        progress: Is told what is sent.
+    """
     from slmdeploy.bundle.folder import open_bundle
     from slmdeploy.steps.ready import push_to
 
     opened = open_bundle(bundle)
-    return _each(
-        _devices(devices),
-        _name,
-        lambda device: push_to(opened, device, dry_run=dry_run, progress=progress),
+    return _at_once(
+        devices,
+        lambda device, told: push_to(opened, device, verify=verify, dry_run=dry_run, progress=told),
+        progress,
     )
 
 
@@ -393,7 +419,9 @@ def bench(
         shown = _each(chosen, _name, lambda device: asked.show(device, progress))
         return tuple(Attempt(one.subject, None, one.error) for one in shown)
     with _store(store) as kept:
-        return _each(chosen, _name, lambda device: kept.get(kept.add(asked.run(device, progress))))
+        return _at_once(
+            devices, asked.run, progress, then=lambda measured: kept.get(kept.add(measured))
+        )
 
 
 def runs(*, store: str | None = None) -> tuple[Record, ...]:

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = (".ci/run", "scripts/quickstart", "scripts/setup", "scripts/test")
+SCRIPTS = (
+    ".ci/run",
+    "scripts/quickstart",
+    "scripts/setup",
+    "scripts/test",
+    "tests/boards/as-root",
+    "tests/boards/board",
+)
 each_script = pytest.mark.parametrize("name", SCRIPTS)
 
 

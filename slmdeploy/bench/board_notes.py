@@ -27,6 +27,7 @@ def board_notes(samples: Sequence[ProcessSample]) -> tuple[str, ...]:
         _swapped,
         _contended,
         _hot,
+        _unwatched,
     )
     return tuple(note for note in (check(timed) for check in checks) if note)
 
@@ -72,6 +73,13 @@ def _hot(timed: Sequence[ProcessSample]) -> str | None:
     if not hot:
         return None
     return f"hot at the start: up to {max(hot):.1f} C in {len(hot)} of {_runs(len(found))}"
+
+
+def _unwatched(timed: Sequence[ProcessSample]) -> str | None:
+    reasons = dict.fromkeys(sample.unwatched for sample in timed if sample.unwatched)
+    return (
+        f"the board's sensors were not read, or not all: {'; '.join(reasons)}" if reasons else None
+    )
 
 
 def _busiest(timed: Sequence[ProcessSample]) -> str:

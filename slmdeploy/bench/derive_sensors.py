@@ -108,12 +108,11 @@ def clock_cap_mhz(sample: ProcessSample) -> float | None:
 
 
 def throttled_percent(sample: ProcessSample) -> float | None:
-    """Share of the readings with a flag on."""
-    flags: dict[int, bool] = {}
-    for one in series_of(sample, "throttle_now"):
-        for t, value in _points(one):
-            flags[t] = flags.get(t, False) or value > 0
-    return 100.0 * sum(flags.values()) / len(flags) if flags else None
+    """Share of the readings with a flag on; a flag holds until it is read again."""
+    flags = [list(_points(one)) for one in series_of(sample, "throttle_now")]
+    times = sorted({t for points in flags for t, _ in points})
+    on = sum(any(_at(points, t) for points in flags) for t in times)
+    return 100.0 * on / len(times) if times else None
 
 
 def throttles(sample: ProcessSample) -> tuple[str, ...]:
@@ -169,6 +168,12 @@ def _points(series: SensorSeries) -> Iterator[Point]:
     for t, value in zip(series.t_ns, series.values, strict=True):
         if isinstance(value, float | int):
             yield t, float(value)
+
+
+def _at(points: list[Point], t: int) -> float:
+    """The last value until then; 0 before the first."""
+    earlier = [value for at, value in points if at <= t]
+    return earlier[-1] if earlier else 0.0
 
 
 def _of(series: SensorSeries) -> list[float]:

@@ -19,7 +19,7 @@ __all__ = ["CHUNK_BYTES", "SMALL_BYTES", "Chunk", "cut", "cut_file", "hash_chunk
 
 CHUNK_BYTES = 1 << 20
 """No chunk is longer."""
-SMALL_BYTES = 1 << 16
+SMALL_BYTES = 1 << 14
 """Shorter segments share a chunk with their neighbours: a norm needs none of its own."""
 _MOST_PROGRAM_BYTES = 1 << 28  # of a flatbuffer that is read for its segments
 

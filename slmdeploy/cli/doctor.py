@@ -25,6 +25,7 @@ from slmdeploy.errors import DeviceError, HostError, UsageError
 if TYPE_CHECKING:
     from slmdeploy.device.doctor import Diagnosis
     from slmdeploy.device.host_checks import Check, Status
+    from slmdeploy.pipeline import Attempt
 
 __all__ = ["command"]
 
@@ -51,6 +52,11 @@ _ALIKE: Final = 3
     type=existing_folder,
     help="Hold the devices against a bundle: its target, runtime, sizes and memory.",
 )
+@click.option(
+    "--runtime",
+    metavar="R",
+    help="Hold the devices against executorch, litert or tflite-runtime alone.",
+)
 @targets_dir_option
 @click.option(
     "--output",
@@ -64,6 +70,7 @@ def command(
     devices: tuple[str, ...],
     target: str | None,
     bundle: Path | None,
+    runtime: str | None,
     targets_dirs: tuple[Path, ...],
     output: Path | None,
 ) -> int:
@@ -74,11 +81,19 @@ def command(
 
     Ends with 6 when a check of this computer failed, with 4 when one of a device did.
     """
+    named = target is not None or bundle is not None
+    if named and runtime is not None:
+        raise UsageError("A target or a bundle names its own runtime; leave --runtime out.")
     if devices:
-        return _examine(console, devices, target, bundle, targets_dirs)
-    if target is not None or bundle is not None:
+        from slmdeploy import pipeline
+
+        found = pipeline.doctor(
+            devices, target=target, bundle=bundle, runtime=runtime, targets_dirs=targets_dirs
+        )
+        return _show_devices(console, found)
+    if named or runtime is not None:
         raise UsageError(
-            "A target or a bundle is held against a device, and none was named.",
+            "A target, a bundle or a runtime is held against a device, and none was named.",
             hint="Add --device; see: slmdeploy devices list",
         )
     return _check_host(console, output)
@@ -94,16 +109,7 @@ def _check_host(console: Console, output: Path | None) -> int:
     return HostError.exit_code if failed else 0
 
 
-def _examine(
-    console: Console,
-    devices: Sequence[str],
-    target: str | None,
-    bundle: Path | None,
-    targets_dirs: tuple[Path, ...],
-) -> int:
-    from slmdeploy import pipeline
-
-    found = pipeline.doctor(devices, target=target, bundle=bundle, targets_dirs=targets_dirs)
+def _show_devices(console: Console, found: Sequence[Attempt[Diagnosis]]) -> int:
     failed = any(one.value is None or not one.value.ok for one in found)
     return finish(
         console,

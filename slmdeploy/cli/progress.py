@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from slmdeploy.progress import Progress, Step, silent
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
-__all__ = ["LineProgress", "amount_text", "shown"]
+__all__ = ["LineProgress", "amount_text", "left_text", "rate_text", "shown"]
 
 
 @contextmanager
@@ -35,21 +36,28 @@ def shown(*, quiet: bool, terminal: bool) -> Iterator[Progress]:
 
 
 class LineProgress:
-    """One line when a step begins that counts nothing, one when a step is over."""
+    """One line when a step begins that counts nothing, one when a step is over.
+
+    Several threads may call it: each device tells of its own steps.
+    """
 
     def __init__(self) -> None:
         self._began_s: dict[str, float] = {}
+        self._lock = threading.Lock()
 
     def __call__(self, step: Step, /) -> None:
         """Write a line where the step begins or ends."""
-        if step.name not in self._began_s:
-            self._began_s[step.name] = time.monotonic()
-            if not step.finished:
-                click.echo(f"{step.name} ...", err=True)
-        if step.finished:
-            took_s = time.monotonic() - self._began_s.pop(step.name)
-            remark = f" ({step.note})" if step.note else ""
-            click.echo(f"{step.name}: {amount_text(step)}{took_s:.1f} s{remark}", err=True)
+        with self._lock:
+            if step.name not in self._began_s:
+                self._began_s[step.name] = time.monotonic()
+                if not step.finished:
+                    click.echo(f"{step.name} ...", err=True)
+            if step.finished:
+                took_s = time.monotonic() - self._began_s.pop(step.name)
+                remark = f" ({step.note})" if step.note else ""
+                rate = rate_text(step, took_s)
+                line = f"{step.name}: {amount_text(step)}{took_s:.1f} s{rate}{remark}"
+                click.echo(line, err=True)
 
 
 def amount_text(step: Step) -> str:
@@ -63,11 +71,52 @@ def amount_text(step: Step) -> str:
     return f"{step.done:,} {step.unit}, "
 
 
+def rate_text(step: Step, seconds: float) -> str:
+    """How fast bytes moved, as ``", 110.2 MiB/s"``; ``""`` of anything else."""
+    if step.unit != "bytes" or not step.done or seconds <= 0.0:
+        return ""
+    from slmdeploy.target.units import format_bytes
+
+    return f", {format_bytes(int(step.done / seconds))}/s"
+
+
+def left_text(unit: str, speed: float | None, left_s: float | None) -> str:
+    """What a bar says of the rest, as ``"110.2 MiB/s, 7 s left"``; ``""`` unless of bytes.
+
+    Args:
+        unit: What the step counts.
+        speed: Units a second; ``None`` while it is not known.
+        left_s: Seconds that are left; ``None`` while they are not known.
+    """
+    if unit != "bytes" or not speed:
+        return ""
+    from slmdeploy.target.units import format_bytes
+
+    rest = "" if not left_s else f", {int(left_s)} s left"
+    return f"{format_bytes(int(speed))}/s{rest}"
+
+
 @contextmanager
 def _bars() -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        ProgressColumn,
+        SpinnerColumn,
+        Task,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+    )
     from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class Left(ProgressColumn):
+        """Rate and time left, of what is moved."""
+
+        def render(self, task: Task) -> Text:
+            speed = None if task.finished else task.speed
+            return Text(left_text(task.fields["unit"], speed, task.time_remaining))
 
     from slmdeploy.transport.prompt import while_asking
 
@@ -76,24 +125,27 @@ def _bars() -> Iterator[Progress]:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[amount]}", markup=False),
+        Left(),
         TimeElapsedColumn(),
     )
     with (
         Bars(*columns, console=Console(stderr=True)) as bars,
         while_asking(lambda: _paused(bars)),
     ):
-        tasks: dict[str, object] = {}
+        tasks: dict[str, TaskID] = {}
+        lock = threading.Lock()
 
         def show(step: Step, /) -> None:
-            if step.name not in tasks:
-                tasks[step.name] = bars.add_task(step.name, total=step.total, amount="")
-            task = tasks[step.name]
+            with lock:
+                if step.name not in tasks:
+                    tasks[step.name] = bars.add_task(
+                        step.name, total=step.total, amount="", unit=step.unit
+                    )
+                task = tasks.pop(step.name) if step.finished else tasks[step.name]
             amount = step.note or amount_text(step).rstrip(", ")
             total = step.total if step.total is not None else (1 if step.finished else None)
             done = total if step.finished else step.done
-            bars.update(task, completed=done, total=total, amount=amount)  # type: ignore[arg-type]
-            if step.finished:
-                del tasks[step.name]
+            bars.update(task, completed=done, total=total, amount=amount)
 
         yield show
 

@@ -55,13 +55,19 @@ def list_runs(console: Console, store: str | None) -> None:
 
 @command.command("show")
 @click.argument("run")
+@click.option("--log", is_flag=True, help="Only the raw text of the board's sensors.")
 @store_option
 @common
-def show_run(console: Console, run: str, store: str | None) -> None:
+def show_run(console: Console, run: str, store: str | None, *, log: bool) -> None:
     """Show one RUN with all its samples."""
     from slmdeploy import pipeline
 
-    record = plain(pipeline.record(run, store=store))
+    found = pipeline.record(run, store=store)
+    if log:
+        text = found.watch_log or "No readings were kept with this run."
+        console.show("slmdeploy/runs-log/1", {"run": run, "log": found.watch_log}, text.rstrip)
+        return
+    record = plain(found)
     console.show(
         "slmdeploy/runs-show/1",
         {"run": run, "record": record},

@@ -151,9 +151,7 @@ def add_device(
     edited = with_device(text, pinned, file)
     if dry_run:
         return Added(pinned, file, offer.key, offer.witness, stale=offer.stale, dry_run=True)
-    again = f"slmdeploy devices add {device.name} {device.host}"
-    witness = accepted(offer, again=again)
-    found = Added(pinned, file, offer.key, witness, stale=offer.stale)
+    found = Added(pinned, file, offer.key, accepted(offer), stale=offer.stale)
     if login:
         found = _proven(found)
         edited = with_device(text, found.device, file)
@@ -195,8 +193,7 @@ def trust_device(
     done = Retrusted(name, file, offer.key, offer.old, offer.witness, changed, offer.stale, dry_run)
     if dry_run or not changed:
         return done
-    option = " --replace" if replace_old else ""
-    witness = accepted(offer, again=f"slmdeploy devices trust {name}{option}")
+    witness = accepted(offer)
     write_devices(file, with_host_key(_read(file), name, offer.key.line, file))
     return replace(done, witness=witness)
 

@@ -145,13 +145,13 @@ def judge_glibc(glibc: Reading[tuple[int, int]], needs: Needs) -> Check:
     if needs.old_glibc is not None and glibc.value >= needs.old_glibc:
         value = f"{_text(glibc.value)}, needs {_text(needs.old_glibc)}: linked for an old glibc"
         return Check("glibc", "ok", value)
-    value = f"{_text(glibc.value)}, but {_text(wanted)} is needed"
     if needs.relinks and glibc.value >= needs.least_glibc:
-        value = f"{value}, and nothing is installed that links the runner for less"
-        fix = "pip install 'slmdeploy[cross]'"
-    else:
-        fix = needs.advice
-    return Check("glibc", "fail", value, fix)
+        lack = "and nothing is installed that links the runner for less"
+        value = f"{_text(glibc.value)}, but {_text(wanted)} is needed, {lack}"
+        return Check("glibc", "fail", value, "pip install 'slmdeploy[cross]'")
+    least = needs.least_glibc if needs.relinks else wanted
+    value = f"{_text(glibc.value)}, but {_text(least)} is needed"
+    return Check("glibc", "fail", value, needs.advice)
 
 
 def judge_libstdcxx(device: Device, library: Reading[Library], needs: Needs) -> Check:

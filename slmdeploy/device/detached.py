@@ -9,7 +9,6 @@ from pathlib import Path
 from slmdeploy.device.jobs import Job, JobEnd, start_job
 from slmdeploy.device.lease import Lease
 from slmdeploy.device.retry import AWAY_SECONDS, Patience, retried
-from slmdeploy.device.settings import InForce
 from slmdeploy.errors import CommandError, ConnectError, DeviceError
 from slmdeploy.transport.base import Progress, Result, Transport
 
@@ -29,7 +28,6 @@ class DetachedTransport:
         live: Yield each line as it comes. Else all of them at the end, so that nothing
             wakes up the board while it is measured.
         lease: The lease under which it runs: given a sign of life before and after.
-        settings: What is changed on the device, and must still be, before and after.
         away_s: How long the device may be away in the middle of a run, in seconds.
     """
 
@@ -39,13 +37,11 @@ class DetachedTransport:
         *,
         live: bool,
         lease: Lease | None = None,
-        settings: InForce | None = None,
         away_s: float = AWAY_SECONDS,
     ) -> None:
         self._below = below
         self._live = live
         self._lease = lease
-        self._settings = settings
         self._away_s = away_s
 
     @property
@@ -89,16 +85,16 @@ class DetachedTransport:
     ) -> Iterator[str]:
         """Yield the lines of a run that a lost connection neither ends nor doubles.
 
-        Closing the iterator early ends the run and its group on the device. What
-        remains of a run that failed stays there, as evidence.
+        Closing the iterator early ends the run and its group on the device. Its folder
+        stays there, as evidence; those of the oldest runs make room.
 
         Raises:
             CommandError: A non-zero code, or no end in time: the device itself ended it.
             ConnectError: The device is away for too long; the run goes on there.
-            DeviceError: The device was restarted, the lease was stolen, or settings are
-                not any more as they were set.
+            DeviceError: The device was restarted, or the lease is not ours any more.
         """
-        self._verify()
+        if self._lease is not None and not self._lease.fresh:
+            self._verify()
         with contextlib.ExitStack() as stack:
             if self._lease is not None:
                 stack.enter_context(self._lease.quiet())
@@ -114,8 +110,6 @@ class DetachedTransport:
             end = yield from self._followed(job)
         self._verify()
         _refuse_failed(argv, end, timeout)
-        with contextlib.suppress(DeviceError):  # it is the device that tidies up, later
-            job.remove()
 
     def put(
         self,
@@ -148,11 +142,9 @@ class DetachedTransport:
             raise
 
     def _verify(self) -> None:
-        """Still our board, as we set it."""
+        """Ask whether the board is still ours, and so as we set it."""
         if self._lease is not None:
             retried(self._lease.renew, Patience(self._away_s))
-        if self._settings is not None:
-            retried(self._settings.verify, Patience(self._away_s))
 
 
 def _refuse_failed(argv: Sequence[str], end: JobEnd, timeout: float | None) -> None:

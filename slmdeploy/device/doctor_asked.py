@@ -104,7 +104,13 @@ class Needs:
         return self.least_glibc if self.relinks and self.can_relink else None
 
 
-def asked_of(target: str | None, bundle: Path | None, targets_dirs: Sequence[Path] = ()) -> Asked:
+def asked_of(
+    target: str | None,
+    bundle: Path | None,
+    targets_dirs: Sequence[Path] = (),
+    *,
+    runtime: str | None = None,
+) -> Asked:
     """What is asked by a target's name or file, by a bundle, or by both.
 
     Of a bundle whose target is not known here, the manifest alone counts.
@@ -113,6 +119,7 @@ def asked_of(target: str | None, bundle: Path | None, targets_dirs: Sequence[Pat
         target: As ``--target`` takes it.
         bundle: The bundle's folder.
         targets_dirs: Further folders of targets.
+        runtime: What counts where neither of them is named.
 
     Raises:
         UnknownNameError: There is no such target, or no such runtime.
@@ -129,7 +136,8 @@ def asked_of(target: str | None, bundle: Path | None, targets_dirs: Sequence[Pat
         return _of_bundle(manifest, bundle, profile)
     if profile is not None:
         return _of_target(profile)
-    return Asked(f"the runtime {USUAL_RUNTIME}", REQUIREMENTS[USUAL_RUNTIME])
+    known = _requirements(runtime or USUAL_RUNTIME)
+    return Asked(f"the runtime {known.runtime}", known)
 
 
 def needs_of(asked: Asked, machine: str) -> Needs:

@@ -22,6 +22,7 @@ now() { read -r up rest 2>/dev/null </proc/uptime && echo "${up%.*}${up#*.}"; }
 section clock
 date '+%s %N'
 began=$(now)
+began=${began:-0}
 section processes
 grep -asH '' /proc/stat /proc/[0-9]*/stat 2>/dev/null
 section self

@@ -108,12 +108,11 @@ def look_at_key(
     )
 
 
-def accepted(offer: Offer, *, again: str) -> Witness:
+def accepted(offer: Offer) -> Witness:
     """Who says that the key is right; asks at the terminal if nobody has yet.
 
     Args:
         offer: What the board offers.
-        again: The command to run where there is no terminal, ``--fingerprint`` left out.
 
     Raises:
         HostKeyError: The answer is no, or there is nobody to ask.
@@ -122,10 +121,12 @@ def accepted(offer: Offer, *, again: str) -> Witness:
         return offer.witness
     answer = ask_yes(_question(offer))
     if answer is None:
+        known = f"has changed ({offer.old.described} before)" if offer.old else "is not known"
         raise HostKeyError(
-            f"The host key of {offer.where} is not known, and there is no terminal to ask: "
-            f"{offer.key.described}.",
-            hint=f"On the board, run: {COMPARE}; then here: {again} --fingerprint SHA256:...",
+            f"The host key of {offer.where} {known}, and there is no terminal to ask: "
+            f"it offers {offer.key.described}.",
+            hint=f"On the board, run: {COMPARE}; then here the same command again with "
+            "--fingerprint SHA256:...",
         )
     if not answer:
         raise HostKeyError(f"The host key of {offer.where} was not accepted; nothing is changed.")

@@ -10,16 +10,22 @@ from __future__ import annotations
 __all__ = ["END", "FOLLOW", "LIST", "PROCESSES", "REMOVE", "START", "STOP", "WRAPPER"]
 
 PROCESSES = r"""
-boot_id() { cat /proc/sys/kernel/random/boot_id 2>/dev/null; }
-uptime_now() { read -r up_now up_rest </proc/uptime && echo "${up_now%.*}"; }
-# Read by another process: an emulator answers for a process's own file by itself.
+# What is often asked for is read by the shell itself, into variables: a board is not busied with
+# processes whose only work is to look.
+read -r boot_now 2>/dev/null </proc/sys/kernel/random/boot_id
+look_up() {
+  read -r up_now up_rest </proc/uptime
+  up_now=${up_now%.*}
+}
+# When another process started; fails if it is gone.
 born() {
-  born_line=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+  born_at=
+  read -r born_line 2>/dev/null <"/proc/$1/stat" || return 1
   set -- ${born_line##*) }
-  [ "$1" != Z ] && echo "${20}"
+  [ "$1" != Z ] && born_at=${20}
 }
 # $1 $2 $3: number, birth and boot of a process, as one was noted.
-same_process() { [ "$3" = "$(boot_id)" ] && [ -n "$2" ] && [ "$(born "$1")" = "$2" ]; }
+same_process() { [ "$3" = "$boot_now" ] && born "$1" && [ "$born_at" = "$2" ]; }
 nap() { sleep 0.1 2>/dev/null || sleep 1; }
 oom_kills() { sed -n 's/^oom_kill //p' /proc/vmstat 2>/dev/null; }
 # A process and all below it, for boards without setsid, where it leads no group.
@@ -33,7 +39,7 @@ signal_all() { kill -s "$2" -- "-$1" 2>/dev/null || kill -s "$2" $(family "$1") 
 end_all() {
   signal_all "$1" TERM
   n=0
-  while [ $n -lt 20 ] && { kill -s 0 -- "-$1" || born "$1"; } >/dev/null 2>&1; do
+  while [ $n -lt 20 ] && { kill -s 0 -- "-$1" 2>/dev/null || born "$1"; }; do
     nap
     n=$((n + 1))
   done
@@ -41,25 +47,43 @@ end_all() {
 }
 # $1: folder of a run. Is its wrapper alive?
 running() {
-  read -r r_pid r_born r_boot r_up <"$1/pid" && same_process "$r_pid" "$r_born" "$r_boot"
+  read -r r_pid r_born r_boot r_up 2>/dev/null <"$1/pid" || return 1
+  same_process "$r_pid" "$r_born" "$r_boot"
+}
+# $1: folder of a run. Opens 7, which is at its end as soon as the run is over; fails if it is.
+ends_with() {
+  if [ -p "$1/alive" ]; then
+    # Opened for both first, which never waits; then for reading alone.
+    exec 8<>"$1/alive" 7<"$1/alive" 8>&-
+  else
+    exec 7</dev/null
+  fi
+  running "$1"
 }
 # $1: folder of a run. Says: "state WORD", then what else is known of it.
 tell() {
-  state=absent code=
+  state=absent code= t_boot= t_after=
   if read -r t_pid t_born t_boot t_up 2>/dev/null <"$1/pid"; then
     # In this order: a run that ends in between has its code then.
     state=lost
     ! same_process "$t_pid" "$t_born" "$t_boot" || state=running
-    [ "$t_boot" = "$(boot_id)" ] || state=restarted
-    code=$(cat "$1/code" 2>/dev/null || readlink "$1/code" 2>/dev/null)
+    [ "$t_boot" = "$boot_now" ] || state=restarted
+    if [ -e "$1/code" ]; then
+      read -r code <"$1/code"
+    elif [ -h "$1/code" ]; then
+      code=$(readlink "$1/code")
+    fi
     [ -z "$code" ] || state=ended
   fi
   echo "state $state"
   [ -z "$code" ] || echo "code $code"
-  [ ! -e "$1/reason" ] || echo "reason $(cat "$1/reason")"
-  [ "$t_boot" != "$(boot_id)" ] || echo "age $(($(uptime_now) - t_up))"
-  if read -r t_before t_after 2>/dev/null <"$1/oom"; then
-    echo "oom $t_before ${t_after:-$(oom_kills)}"
+  ! read -r t_reason 2>/dev/null <"$1/reason" || echo "reason $t_reason"
+  if [ -n "$t_boot" ] && [ "$t_boot" = "$boot_now" ]; then
+    look_up
+    echo "age $((up_now - t_up))"
+    if read -r t_before t_after 2>/dev/null <"$1/oom"; then
+      echo "oom $t_before ${t_after:-$(oom_kills)}"
+    fi
   fi
 }
 """
@@ -72,7 +96,11 @@ WRAPPER = (
 run=$1 limit=$2 folder=$3
 shift 3
 note=$run/pid.$$
-echo "$$ $(born $$) $(boot_id) $(uptime_now)" >"$note" || exit 1
+# By another process: an emulator answers for a process's own file by itself.
+line=$(cat "/proc/$$/stat")
+look_up
+note_born() { echo "$$ ${20} $boot_now $up_now" >"$note"; }
+note_born ${line##*) } || exit 1
 if ! ln "$note" "$run/pid" 2>/dev/null; then
   rm -f "$note"
   echo already
@@ -86,11 +114,13 @@ echo "$before" >"$run/oom"
 : >>"$run/out"
 : >>"$run/err"
 [ "$folder" = - ] || cd "$folder" 2>>"$run/err" || { echo 126 >"$run/code"; echo started; exit 0; }
-leader=$(command -v setsid || :)
+leader=
+! command -v setsid >/dev/null || leader=setsid
 $leader "$@" <"$run/in" >>"$run/out" 2>>"$run/err" 9>&- &
 child=$!
-echo "$child" >"$run/child.new"
-mv -f "$run/child.new" "$run/child"
+echo "$child" >"$run/child"
+# Who asked may be gone already: that must not end us, nor reach the command.
+trap '' PIPE
 echo started
 exec >/dev/null 2>&1
 # The board itself ends it in time: the host may be gone by then.
@@ -133,23 +163,33 @@ if [ -e "$run/pid" ]; then
   echo already
   exit 0
 fi
-cat >"$run/in.$$" || exit 1
-if [ "$(wc -c <"$run/in.$$")" -ne "$size" ]; then
-  rm -f "$run/in.$$"
-  echo "its input did not arrive whole" >&2
-  exit 1
+if [ "$size" = 0 ]; then
+  : >"$run/in" || exit 1
+else
+  cat >"$run/in.$$" || exit 1
+  if [ "$(wc -c <"$run/in.$$")" -ne "$size" ]; then
+    rm -f "$run/in.$$"
+    echo "its input did not arrive whole" >&2
+    exit 1
+  fi
+  mv -f "$run/in.$$" "$run/in"
 fi
-mv -f "$run/in.$$" "$run/in"
 echo "$name" >"$run/name"
 echo "$owner" >"$run/owner"
 printf '%s\0' "$@" >"$run/command"
 trap '' HUP
-leader=$(command -v setsid || :)
+leader=
+! command -v setsid >/dev/null || leader=setsid
 $leader sh -c "$wrapper" slmdeploy-job "$run" "$limit" "$folder" "$@" &
 # The newest stay: boards' clocks are wrong, but they order files.
-ls -t "$runs" | tail -n "+$((keep + 1))" | while read -r old; do
-  running "$runs/$old" 2>/dev/null || rm -rf "${runs:?}/$old"
-done
+make_room() {
+  set -- "$runs"/*
+  [ $# -gt "$keep" ] || return 0
+  ls -t "$runs" | tail -n "+$((keep + 1))" | while read -r old; do
+    running "$runs/$old" || rm -rf "${runs:?}/$old"
+  done
+}
+make_room
 exit 0
 """
 )
@@ -157,24 +197,19 @@ exit 0
 FOLLOW = (
     PROCESSES
     + r"""
-# $1: folder of a run; $2: the line to begin with; $3: "live", or "end" to say nothing and only
-# wait for its end. Says whole lines of "out"; what is missing at the end, END says.
+# $1: folder of a run; $2: the line to begin with. Says whole lines of "out" until the run is over;
+# what is missing then, END says.
 run=$1 next=$2
-if [ "$3" = end ]; then
-  if [ -p "$run/alive" ]; then
-    # Opened for both first, which never waits; then for reading alone.
-    exec 8<>"$run/alive" 7<"$run/alive" 8>&-
-    running "$run" && cat <&7 >/dev/null
-  fi
-  while running "$run"; do sleep 1; done
-  exit 0
-fi
-read -r pid rest <"$run/pid"
-running "$run" || exit 0
-case $(tail --help 2>&1) in
+ends_with "$run" || exit 0
+case $([ ! -p "$run/alive" ] || tail --help 2>&1) in
 *--pid*)
-  # Woken by the kernel (inotify), so each line comes at once.
-  tail -n "+$next" -s 0.2 --pid="$pid" -f "$run/out"
+  # Woken by the kernel (inotify), so each line comes at once. Not by the number of the run's own
+  # process: that one is there until somebody has waited for it.
+  read -r never <&7 &
+  over=$!
+  tail -n "+$next" -s 0.1 --pid="$over" -f "$run/out" 7<&- &
+  wait "$over"
+  wait
   exit 0 ;;
 esac
 while running "$run"; do
@@ -191,15 +226,20 @@ done
 END = (
     PROCESSES
     + r"""
-# $1: folder of a run; $2: the line to begin with, or "-". Says how the run is, an empty line, and
-# the rest of "out" if the run is over; on standard error the end of its "err".
+# $1: folder of a run; $2: the line to begin with, or "-"; $3: "wait" for its end, or "-". Says how
+# the run is, an empty line, and the rest of "out" if the run is over; on standard error the end of
+# its "err".
+if [ "$3" = wait ] && ends_with "$1"; then
+  read -r never <&7
+  while running "$1"; do nap; done
+fi
 tell "$1"
 echo
 case $2$state in
 -* | *running | *absent) exit 0 ;;
 esac
 tail -n "+$2" "$1/out"
-tail -c 65536 "$1/err" >&2
+[ ! -s "$1/err" ] || tail -c 65536 "$1/err" >&2
 exit 0
 """
 )
@@ -213,7 +253,7 @@ run=$1
 : >"$run/stop"
 running "$run" || exit 0
 [ -e "$run/reason" ] || echo stopped >"$run/reason"
-[ ! -e "$run/child" ] || end_all "$(cat "$run/child")"
+! read -r child 2>/dev/null <"$run/child" || end_all "$child"
 n=0
 while [ $n -lt 50 ] && running "$run"; do
   nap
@@ -227,7 +267,7 @@ REMOVE = (
     PROCESSES
     + r"""
 # $1: folder of a run that is over.
-if [ -e "$1/pid" ] && running "$1"; then
+if running "$1"; then
   echo "it still runs" >&2
   exit 1
 fi
@@ -244,9 +284,12 @@ for run in *; do
   [ -d "$run" ] || continue
   echo "run $run"
   tell "$run"
-  echo "name $(cat "$run/name" 2>/dev/null)"
-  echo "owner $(cat "$run/owner" 2>/dev/null)"
-  echo "command $(tr '\0\n' '  ' <"$run/command" 2>/dev/null)"
+  name= owner=
+  read -r name 2>/dev/null <"$run/name"
+  read -r owner 2>/dev/null <"$run/owner"
+  echo "name $name"
+  echo "owner $owner"
+  echo "command $(head -c 300 "$run/command" 2>/dev/null | tr '\0\n' '  ')"
 done
 exit 0
 """

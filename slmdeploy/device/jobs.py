@@ -119,11 +119,11 @@ class Job:
         given, patience = skip, Patience(away_s)
         while True:
             try:
-                for line in self._watch(given + 1, live=live):
+                for line in self._watch(given + 1) if live else ():
                     given += 1
                     patience.renew()
                     yield line
-                end, rest = self._end(given + 1)
+                end, rest = self._end(given + 1, wait=not live)
             except ConnectError as error:
                 patience.wait(_still_there(error, self))
                 continue
@@ -151,8 +151,8 @@ class Job:
         """
         self.transport.check(_script(scripts.REMOVE, self.folder))
 
-    def _watch(self, line: int, *, live: bool) -> Iterator[str]:
-        argv = _script(scripts.FOLLOW, self.folder, str(line), "live" if live else "end")
+    def _watch(self, line: int) -> Iterator[str]:
+        argv = _script(scripts.FOLLOW, self.folder, str(line))
         lines = self.transport.stream(argv)
         try:
             yield from lines
@@ -161,8 +161,9 @@ class Job:
             if close is not None:
                 close()
 
-    def _end(self, line: int | None) -> tuple[JobEnd, list[str]]:
-        argv = _script(scripts.END, self.folder, "-" if line is None else str(line))
+    def _end(self, line: int | None, *, wait: bool = False) -> tuple[JobEnd, list[str]]:
+        first = "-" if line is None else str(line)
+        argv = _script(scripts.END, self.folder, first, "wait" if wait else "-")
         result = self.transport.check(argv)
         told, _, out = result.stdout.partition("\n\n")
         rest = out.split("\n")

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from slmdeploy.device import lease_scripts as scripts
-from slmdeploy.device.owner import command_name, owner_name
+from slmdeploy.device.jobs import Job
+from slmdeploy.device.owner import command_name, has_ended, owner_name
 from slmdeploy.device.retry import Patience, retried
 from slmdeploy.errors import DeviceError
 from slmdeploy.transport.base import Transport
@@ -22,8 +24,10 @@ from slmdeploy.transport.base import Transport
 __all__ = ["TTL_SECONDS", "Holder", "Lease", "leased", "read_holder"]
 
 TTL_SECONDS = 60
-BEAT_SECONDS = 15.0
-RETRY_SECONDS = 20.0
+BEATS = 4
+"""Signs of life in the time that a lease lasts without one."""
+
+RETRY_SECONDS, FRESH_SECONDS = 20.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,14 @@ class Holder:
 
     @property
     def until(self) -> str:
-        """When it ends, for people."""
+        """When the board is free again, for people."""
         if self.run is not None:
-            return f"until its run {self.run} ends"
-        return f"until it ends, at the latest {max(self.left_s, 0)} s after it has gone"
+            return f"when its run {self.run} ends"
+        return f"in {max(self.left_s, 0)} s, if they give no sign of life"
 
     def __str__(self) -> str:
-        return f"{self.owner}, {self.command!r}, for {_span(self.age_s)}, {self.until}"
+        since = f"{self.owner}, for {_span(self.age_s)}, with {self.command!r}"
+        return f"{since}; it is free {self.until}"
 
 
 class Lease:
@@ -65,17 +70,36 @@ class Lease:
         number: Its number there.
         token: What we know it by.
         taken_from: Whom it was stolen from; else ``None``.
+        ttl_s: Seconds that it lasts without a sign of life.
     """
 
     def __init__(
-        self, transport: Transport, number: int, token: str, taken_from: Holder | None
+        self,
+        transport: Transport,
+        number: int,
+        token: str,
+        taken_from: Holder | None,
+        ttl_s: int = TTL_SECONDS,
     ) -> None:
         self.transport = transport
         self.number = number
         self.token = token
         self.taken_from = taken_from
+        self._ttl_s = ttl_s
+        self._seen = time.monotonic()
         self._quiet = 0
         self._over = threading.Event()
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Paths on the board of which one is there as soon as it is not ours any more."""
+        folder = f"{self.transport.home()}/lease"
+        return f"{folder}/{self.number}.over", f"{folder}/{self.number + 1}"
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it was ours a moment ago: between two runs nobody needs to ask again."""
+        return time.monotonic() - self._seen < FRESH_SECONDS
 
     def renew(self) -> None:
         """Give a sign of life.
@@ -87,10 +111,13 @@ class Lease:
         argv = _script(scripts.BEAT, f"{home}/lease", f"{home}/runs", str(self.number), self.token)
         told = self.transport.check(argv).stdout
         if told.split() == ["ours"]:
+            self._seen = time.monotonic()
             return
         now = _holder(told)
         if now is None:
-            raise DeviceError(f"{name} is not ours any more: it was restarted, or let go of.")
+            raise DeviceError(
+                f"{name} is not ours any more: it was restarted, or we were away for long."
+            )
         raise DeviceError(
             f"{name} was taken from us by {now.owner} {_span(now.age_s)} ago ({now.command!r}).",
             hint="What was measured since then was disturbed.",
@@ -113,7 +140,7 @@ class Lease:
 
     def beat(self) -> None:
         """Give signs of life until it is released; the body of a thread."""
-        while not self._over.wait(BEAT_SECONDS):
+        while not self._over.wait(self._ttl_s / BEATS):
             if not self._quiet:
                 # A device that is away, or a lease that was stolen, is told by ``renew``.
                 with contextlib.suppress(DeviceError):
@@ -130,6 +157,9 @@ def leased(
     ttl_s: int = TTL_SECONDS,
 ) -> Iterator[Lease]:
     """Hold a board for one measurement.
+
+    From a process of this user and computer that has ended it is taken without further ado,
+    and a run that goes on for it is ended.
 
     Args:
         transport: The way to the device.
@@ -165,20 +195,34 @@ def read_holder(transport: Transport) -> Holder | None:
 
 def _take(transport: Transport, owner: str, command: str, ttl_s: int, *, steal: bool) -> Lease:
     home, token = transport.home(), uuid.uuid4().hex
-    argv = _script(
-        scripts.TAKE,
-        *(f"{home}/lease", f"{home}/runs", token, str(ttl_s), "steal" if steal else "-"),
-        *(_one_line(owner), _one_line(command)),
-    )
-    # Asked again after a lost connection, the board finds our token.
-    told = retried(lambda: transport.check(argv).stdout, Patience(RETRY_SECONDS))
+
+    def ask(whose: str) -> str:
+        argv = _script(
+            scripts.TAKE,
+            *(f"{home}/lease", f"{home}/runs", token, str(ttl_s), whose),
+            *(_one_line(owner), _one_line(command)),
+        )
+        # Asked again after a lost connection, the board finds our token.
+        return retried(lambda: transport.check(argv).stdout, Patience(RETRY_SECONDS))
+
+    told = ask("steal" if steal else "-")
+    holder = _holder(told)
+    if holder is not None and "taken" not in _fields(told) and has_ended(holder.owner):
+        _end_run(transport, holder)
+        told = ask(holder.token)
     holder, number = _holder(told), _fields(told).get("taken")
     if number is not None:
-        return Lease(transport, int(number), token, holder)
+        return Lease(transport, int(number), token, holder, ttl_s)
     raise DeviceError(
         f"{transport.name} is in use: {holder}.",
         hint="Wait for it, or take it from them with --steal; what they measure is then lost.",
     )
+
+
+def _end_run(transport: Transport, holder: Holder) -> None:
+    """End what a process of ours left running: it has ended, and nobody waits for it."""
+    if holder.run is not None:
+        Job(transport, holder.run).stop()
 
 
 def _holder(told: str) -> Holder | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 
-__all__ = ["command_name", "owner_name"]
+__all__ = ["command_name", "has_ended", "owner_name"]
 
+_PROCESS = re.compile(r"(.*) \(process (\d+)\)")
 _SHOWN = 200
 
 
@@ -27,3 +29,17 @@ def owner_name() -> str:
     except (KeyError, OSError):  # a user id without a name, as in a container
         user = str(os.getuid())
     return f"{user}@{platform.node()} (process {os.getpid()})"
+
+
+def has_ended(owner: str) -> bool:
+    """Whether an ``owner_name`` is that of a process of this user and computer that has ended."""
+    ours, theirs = _PROCESS.fullmatch(owner_name()), _PROCESS.fullmatch(owner)
+    if ours is None or theirs is None or ours[1] != theirs[1]:
+        return False
+    try:
+        os.kill(int(theirs[2]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        pass
+    return False

@@ -13,19 +13,16 @@ from pathlib import Path
 
 from slmdeploy.device.push_plan import Folder, runner_folder, runtime_folder
 from slmdeploy.device.runtime_choice import PythonChoice
-from slmdeploy.device.runtimes import RECORD, InstalledRuntime, record_text
+from slmdeploy.device.runtime_removal import remove_folders
+from slmdeploy.device.runtimes import NUMPY, RECORD, InstalledRuntime, record_text
 from slmdeploy.device.sending import Sent, send
 from slmdeploy.device.smoke_test import run_native, run_python
-from slmdeploy.device.unused import remove_folders
 from slmdeploy.errors import ConnectError, DeviceError
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.runtime.wheel_packages import PYTHON_RUNTIMES, package_files
 from slmdeploy.transport.base import Progress, Transport
 
-__all__ = ["NUMPY", "Plan", "bring", "plan_native", "plan_python"]
-
-NUMPY = "numpy"
-"""Folder, below ``runtimes``, of the numpy that comes with a runtime."""
+__all__ = ["Plan", "bring", "plan_native", "plan_python"]
 
 _EXISTING = r"""
 # $1: our folder; stdin: places below it. Says: those that are there.

@@ -23,11 +23,13 @@ class Deployment:
         bundle_dir: Folder of the bundle.
         model_path: The artifact.
         runner_dir: Folder of the runner.
-        sent_bytes: Content that the device lacked (of a dry run: lacks).
-        skipped_bytes: Content that it had.
+        sent_bytes: Content that went over the link (of a dry run: would go).
+        skipped_bytes: Content that did not have to.
         digest: sha256 (hex) that names the bundle as it is on the device.
         files: Every file.
         dry_run: Nothing was sent or changed.
+        copied_bytes: Of what was skipped, what was copied from other files there.
+        remarks: What the user should know, as of a damaged file that was sent anew.
     """
 
     device: str
@@ -39,6 +41,8 @@ class Deployment:
     digest: str
     files: tuple[SentFile, ...]
     dry_run: bool = False
+    copied_bytes: int = 0
+    remarks: tuple[str, ...] = ()
 
 
 def push(
@@ -49,10 +53,12 @@ def push(
     *,
     progress: Progress | None = None,
     dry_run: bool = False,
+    verify: bool = False,
 ) -> Deployment:
     """Bring a bundle and its runner to a device.
 
-    What the device already has is not sent again, after its content was hashed there.
+    What the device already has is not sent again: files that were verified there and have
+    not changed since, chunks of other files, and what an interrupted push had sent.
 
     Args:
         bundle_dir: The bundle.
@@ -61,6 +67,7 @@ def push(
         transport: The way to the device.
         progress: Called with bytes sent and bytes to send.
         dry_run: Only look what would be sent.
+        verify: Hash all that is there, even what has not changed since it was verified.
 
     Raises:
         BundleError: A file of the bundle is missing or damaged.
@@ -69,7 +76,7 @@ def push(
     """
     bundle = bundle_folder(bundle_dir, manifest)
     folders = (bundle, runner_folder(runner_files))
-    sent = send(folders, transport, progress=progress, dry_run=dry_run)
+    sent = send(folders, transport, progress=progress, dry_run=dry_run, verify=verify)
     bundle_place, runner_place = sent.places
     return Deployment(
         device=sent.device,
@@ -81,4 +88,6 @@ def push(
         digest=bundle.digest,
         files=sent.files,
         dry_run=dry_run,
+        copied_bytes=sent.copied_bytes,
+        remarks=sent.remarks,
     )

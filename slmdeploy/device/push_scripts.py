@@ -11,7 +11,7 @@ bytes of a stream and leaves the rest for the next.
 
 from __future__ import annotations
 
-__all__ = ["FIND", "FINISH", "LOCATE", "RECEIVE", "REHASH", "SURVEY", "UNKNOWN"]
+__all__ = ["FIND", "FINISH", "LOCATE", "RECEIVE", "REHASH", "SURVEY", "TAGS", "UNKNOWN"]
 
 UNKNOWN = "unknown"
 """What the scripts say for a digest on a board that has no tool for it."""
@@ -28,10 +28,29 @@ fi
 tab=$(printf '\t')
 """
 
+_ANY = f"\nany='{'?' * 64}'  # matches the names of blobs\n"
+
 _STAMP = r"""
 # What of a blob changes when its content does: inode, bytes, time. "NAME INODE BYTES TIME".
 stamps() { TZ=UTC0 stat -c '%n %i %s %y' "$@" 2>/dev/null; }
 """
+
+TAGS = (
+    _ANY
+    + r"""
+# Below our folder: says "tag TAG STATE OWNER" of each push, then "part BYTES PATH". One that
+# has written nothing for a minute counts as dead; what hangs in it is stopped by who takes it.
+for folder in incoming/*; do
+  [ -d "$folder" ] || continue
+  state=dead owner=
+  [ -z "$(find "$folder" -type f -mmin -1 2>/dev/null)" ] || state=alive
+  [ ! -f "$folder/owner" ] || read -r owner <"$folder/owner"
+  echo "tag ${folder##*/} $state $owner"
+  find "$folder" -type f -name "$any" \
+    -exec stat -c 'part %s %n' {} + 2>/dev/null
+done
+"""
+)
 
 SURVEY = (
     _DIGEST
@@ -76,25 +95,9 @@ if [ $# -gt 0 ]; then
   cd ..
 fi
 for index in blobs/*.chunks; do [ ! -f "$index" ] || { echo indexes; break; }; done
-for folder in incoming/*; do
-  [ -d "$folder" ] || continue
-  state=dead pid= start= owner=
-  [ ! -f "$folder/writer" ] || read -r pid start <"$folder/writer"
-  [ ! -f "$folder/owner" ] || read -r owner <"$folder/owner"
-  if [ -n "$pid" ] && kill -s 0 "$pid" 2>/dev/null; then
-    row=
-    [ ! -r "/proc/$pid/stat" ] || read -r row <"/proc/$pid/stat"
-    case ${row##*) } in *" $start "*)
-      state=stalled
-      [ -z "$(find "$folder" -type f -mmin -1 2>/dev/null)" ] || state=alive ;;
-    esac
-  fi
-  echo "tag ${folder##*/} $state $owner"
-  find "$folder" -type f -name '????????????????????????????????????????????????????????????????' \
-    -exec stat -c 'part %s %n' {} + 2>/dev/null
-done
-exit 0
 """
+    + TAGS
+    + "exit 0\n"
 )
 
 REHASH = (
@@ -142,6 +145,7 @@ done
 
 RECEIVE = (
     _DIGEST
+    + _ANY
     + r"""
 # $2: tag of this push; $3: bytes of the plan; $4: owner; stdin: the plan, then all data.
 # Rows of the plan: "adopt TAG SHA"; "aside SHA"; "tar BYTES"; "blob SHA BYTES MODE KEPT
@@ -154,7 +158,7 @@ export LC_ALL
 mkdir -p "$in" || exit 1
 
 write() {  # appends to $part; dd's words are shown only if it failed
-  said=$(dd "$@" 2>&1 >>"$part") || { echo "$said" >&2; exit 3; }
+  said=$(dd "$@" 2>&1 >>"$part") || { echo "$said" | sed -n '/^dd/p' >&2; exit 3; }
 }
 blocks() {  # $1: bytes of standard input to append to $part, $2: option of dd
   [ $(($1 / 131072)) = 0 ] || write bs=131072 count=$(($1 / 131072)) $2
@@ -191,17 +195,17 @@ follow() {  # passes $part on while it grows, and has it written to the disk mea
 }
 adopt() {  # a part of a push that was cut off; what still writes to it is stopped first
   old=incoming/$1
-  pid=
-  [ ! -f "$old/writer" ] || read -r pid _ <"$old/writer"
-  [ -z "$pid" ] || kill -s KILL -- "-$pid" 2>/dev/null || kill -s KILL "$pid" 2>/dev/null
+  pid= start= row=
+  [ ! -f "$old/writer" ] || read -r pid start <"$old/writer"
+  [ ! -r "/proc/$pid/stat" ] || read -r row <"/proc/$pid/stat"
+  case ${row##*) } in
+  *" $start "*) kill -s KILL -- "-$pid" 2>/dev/null || kill -s KILL "$pid" 2>/dev/null ;;
+  esac
   rm -f "$old/writer"
   if [ -f "$old/$2" ]; then mv -f "$old/$2" "$in/$2"
   else mv -f "$old/small/$2" "$in/$2"; fi || exit 4
-  rmdir "$old/small" 2>/dev/null
-  case $(ls "$old" "$old/small" 2>/dev/null) in
-  *????????????????????????????????*) ;;  # other parts, which somebody may want
-  *) rm -rf "$old" ;;
-  esac
+  # What is left may be other parts, which somebody may want.
+  [ -n "$(find "$old" -type f -name "$any")" ] || rm -rf "$old"
 }
 
 start=

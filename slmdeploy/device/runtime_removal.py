@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from slmdeploy.device.provision import NUMPY
-from slmdeploy.device.runtimes import RECORD, RuntimePlaces, read_places
-from slmdeploy.device.unused import remove_folders
+from slmdeploy.device.deployments import Removed, list_deployments, remove_paths
+from slmdeploy.device.runtimes import NUMPY, RECORD, RuntimePlaces, read_places
 from slmdeploy.errors import UsageError
 from slmdeploy.transport.base import Transport
 
-__all__ = ["Removal", "plan_removal", "remove_runtime"]
+__all__ = ["remove_folders", "remove_runtime", "users_of"]
 
 _BUNDLES = r"""
 # $1: our folder. Says of each bundle, in one line: path of its manifest, tab, manifest.
@@ -22,66 +20,80 @@ for file in bundles/*/*/manifest.json; do
   [ ! -f "$file" ] || { printf '%s\t' "$file"; tr -d '\n' <"$file"; echo; }
 done
 """
+_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class Removal:
-    """What a removal takes off, or would.
-
-    Attributes:
-        places: Folders and files, relative to the folder that slmdeploy owns there.
-        used_by: Deployments that need the runtime, as ``NAME/DIGEST``.
-    """
-
-    places: tuple[str, ...]
-    used_by: tuple[str, ...]
-
-
-def plan_removal(transport: Transport, runtime: str) -> Removal:
-    """Look what a runtime has on a device, and who needs it.
-
-    Raises:
-        ConnectError: The device is away.
-    """
-    there = read_places(transport)
-    argv = ["sh", "-c", _BUNDLES, "slmdeploy", transport.home()]
-    bundles = transport.check(argv, timeout=60.0).stdout.splitlines()
-    return Removal(_places(runtime, there), tuple(_users(bundles, runtime)))
-
-
-def remove_runtime(transport: Transport, runtime: str, removal: Removal, *, force: bool) -> None:
-    """Take it off.
+def remove_runtime(
+    transport: Transport, runtime: str, *, force: bool = False, dry_run: bool = False
+) -> Removed:
+    """Take all of a runtime off, the numpy that no other one needs, and their content.
 
     Args:
         transport: The way to the device.
         runtime: Its name.
-        removal: What ``plan_removal`` gave.
         force: Even if a deployment needs it.
+        dry_run: Only say what would be removed.
 
     Raises:
-        UsageError: A deployment needs it.
-        CommandError: Something could not be removed.
+        UsageError: A deployment needs it, or a process runs in it.
+        DeviceError: It is away, or something could not be removed.
+    """
+    places = _places(runtime, read_places(transport))
+    listing = list_deployments(transport, everything=True)
+    users = users_of(transport, runtime) if places else ()
+    if not dry_run:
+        _refuse(transport.name, runtime, users, listing.running & set(places), force=force)
+        if places:
+            # First, so that what is half gone is not taken for ready.
+            record = f"{transport.home()}/runtimes/{runtime}/{RECORD}"
+            transport.check(["rm", "-f", record], timeout=_SECONDS)
+    return remove_paths(transport, listing, places, dry_run=dry_run)
+
+
+def remove_folders(transport: Transport, places: Iterable[str]) -> None:
+    """Take folders off, and the content that nothing else has.
+
+    Args:
+        transport: The way to the device.
+        places: Below the folder that slmdeploy owns there.
+
+    Raises:
+        DeviceError: It is away, or something could not be removed.
+    """
+    listing = list_deployments(transport, everything=True)
+    remove_paths(transport, listing, places, dry_run=False)
+
+
+def users_of(transport: Transport, runtime: str) -> tuple[str, ...]:
+    """Versions of bundles that need a runtime, as ``NAME@DIGEST``.
+
+    Raises:
         ConnectError: The device is away.
     """
-    if removal.used_by and not force:
+    argv = ["sh", "-c", _BUNDLES, "slmdeploy", transport.home()]
+    return tuple(_users(transport.check(argv, timeout=_SECONDS).stdout.splitlines(), runtime))
+
+
+def _refuse(
+    device: str, runtime: str, users: tuple[str, ...], running: set[str], *, force: bool
+) -> None:
+    if running:
         raise UsageError(
-            f"{transport.name} has bundles that need {runtime}: {', '.join(removal.used_by)}.",
-            hint="Remove them first (slmdeploy devices remove-deployment), or give --force.",
+            f"{runtime} runs on {device} now.", hint=f"See: slmdeploy devices jobs {device}"
         )
-    if removal.places:
-        # The record first: what is half gone must not be taken for ready.
-        remove_folders(transport, [f"runtimes/{runtime}/{RECORD}", *removal.places])
+    if users and not force:
+        raise UsageError(
+            f"{device} has bundles that need {runtime}: {', '.join(users)}.",
+            hint=f"Remove them first (slmdeploy devices remove-deployment {device} NAME), or give "
+            "--force.",
+        )
 
 
 def _places(runtime: str, there: RuntimePlaces) -> tuple[str, ...]:
     """Its folders, and those of numpy that no other runtime needs."""
+    needed = there.needed(but=runtime)
     own = [folder for folder in there.folders if folder.startswith(f"{runtime}/")]
-    others = [path for entry in there.ready if entry.name != runtime for path in entry.python_path]
-    numpy = [
-        folder
-        for folder in there.folders
-        if folder.startswith(f"{NUMPY}/") and not any(path.endswith(folder) for path in others)
-    ]
+    numpy = [f for f in there.folders if f.startswith(f"{NUMPY}/") and f not in needed]
     return tuple(f"runtimes/{folder}" for folder in (*own, *numpy)) if own else ()
 
 
@@ -93,4 +105,5 @@ def _users(bundles: Iterable[str], runtime: str) -> Iterator[str]:
         except (ValueError, TypeError, KeyError):
             continue
         if needs == runtime:
-            yield path.removeprefix("bundles/").removesuffix("/manifest.json")
+            _, name, digest, _ = path.split("/")
+            yield f"{name}@{digest}"

@@ -21,6 +21,7 @@ from slmdeploy.errors import DeviceError
 from slmdeploy.transport.base import Transport
 
 __all__ = [
+    "NUMPY",
     "RECORD",
     "InstalledRuntime",
     "RuntimePlaces",
@@ -31,6 +32,8 @@ __all__ = [
     "record_text",
 ]
 
+NUMPY: Final = "numpy"
+"""Folder, below ``runtimes``, of the numpy that comes with a runtime."""
 RECORD: Final = "provisioned.json"
 """The file that says which folder of a runtime is the one to use."""
 
@@ -88,6 +91,16 @@ class RuntimePlaces:
 
     folders: tuple[str, ...]
     ready: tuple[InstalledRuntime, ...]
+
+    def needed(self, *, but: str | None = None) -> frozenset[str]:
+        """Folders that runtimes which were made ready consist of: not to be cleaned away.
+
+        Args:
+            but: Name of a runtime that is not counted.
+        """
+        entries = [entry for entry in self.ready if entry.name != but]
+        paths = [path for entry in entries for path in (entry.folder, *entry.python_path)]
+        return frozenset("/".join(path.rsplit("/", 2)[1:]) for path in paths)
 
 
 def read_places(transport: Transport) -> RuntimePlaces:

@@ -110,7 +110,12 @@ def _cleaned_up(transport: Transport, tag: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ConnectError, KeyboardInterrupt):
+    except ConnectError as error:
+        raise ConnectError(
+            f"The connection to {transport.name} was lost while files were sent to it.",
+            hint="What arrived there is kept: the same command goes on from there.",
+        ) from error
+    except KeyboardInterrupt:
         raise
     except BaseException:
         with contextlib.suppress(DeviceError):

@@ -191,8 +191,7 @@ class Sending:
             if item in self._small:
                 small.append(item)
                 continue
-            if sha not in self._chunks:
-                self._chunks[sha] = _hashed(item)
+            self._chunks[sha] = _hashed(item)  # the damage may be on this side
             found = self._located(f"incoming/{self._tag}/{sha}", sha)
             bad = {
                 s: Place(f"incoming/{self._tag}/{sha}.bad", p.offset, p.bytes)

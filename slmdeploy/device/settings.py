@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from slmdeploy.device import settings_scripts as scripts
 from slmdeploy.device.jobs import Job, start_job
@@ -29,39 +28,9 @@ from slmdeploy.device.settings_plan import (
 from slmdeploy.errors import CommandError, DeviceError
 from slmdeploy.transport.base import Transport
 
-__all__ = ["InForce", "changed_settings", "plan_settings", "read_saved", "restore_settings"]
+__all__ = ["changed_settings", "plan_settings", "read_saved", "restore_settings"]
 
 RETRY_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class InForce:
-    """Settings that are changed now.
-
-    Attributes:
-        transport: The way to the device.
-        changes: What was changed; empty for nothing.
-        token: What the board knows them by.
-    """
-
-    transport: Transport
-    changes: tuple[Change, ...]
-    token: str
-
-    def verify(self) -> None:
-        """Ask whether they still are.
-
-        Raises:
-            DeviceError: They were put back: our lease was over for a while.
-        """
-        if not self.changes:
-            return
-        argv = _script(scripts.WHOSE, _folder(self.transport))
-        if self.transport.check(argv).stdout.strip() != self.token:
-            raise DeviceError(
-                f"{self.transport.name} has put its settings back: we were away for too long.",
-                hint="Measure again.",
-            )
 
 
 def plan_settings(transport: Transport, wanted: Wanted) -> tuple[Change, ...]:
@@ -103,8 +72,8 @@ def restore_settings(transport: Transport) -> tuple[str, ...]:
 @contextlib.contextmanager
 def changed_settings(
     lease: Lease, wanted: Wanted, tell: Callable[[str], None]
-) -> Iterator[InForce]:
-    """Change settings for as long as the block lasts.
+) -> Iterator[tuple[Change, ...]]:
+    """Change settings for as long as the block lasts; gives what was changed.
 
     Args:
         lease: Ours; the board puts all back when it is over.
@@ -123,18 +92,18 @@ def changed_settings(
         survey = _survey(transport)
     changes = _plan(transport, survey, wanted)
     if not changes:
-        yield InForce(transport, (), "")
+        yield ()
         return
     _refuse_forbidden(transport, survey, changes)
     for change in changes:
         tell(f"{transport.name}: {change}")
-    with _guarded(lease, changes) as token:
+    with _guarded(lease, changes):
         _apply(transport, changes)
-        yield InForce(transport, changes, token)
+        yield changes
 
 
 @contextlib.contextmanager
-def _guarded(lease: Lease, changes: Sequence[Change]) -> Iterator[str]:
+def _guarded(lease: Lease, changes: Sequence[Change]) -> Iterator[None]:
     """Keep what the settings are now, and put it back in the end, or have it put back."""
     transport, token = lease.transport, uuid.uuid4().hex
     folder, home = _folder(transport), transport.home()
@@ -144,7 +113,7 @@ def _guarded(lease: Lease, changes: Sequence[Change]) -> Iterator[str]:
         transport.check(_script(scripts.SAVE, folder, token, owner_name()), stdin=rows)
         arguments = (folder, token, f"{home}/lease", str(lease.number), f"{home}/runs")
         guard = start_job(transport, _script(scripts.GUARD, *arguments), name="guard")
-        yield token
+        yield
     except BaseException:
         # What went wrong tells more, and the guardian is still there.
         with contextlib.suppress(DeviceError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from slmdeploy.device.lease_scripts import LOOK
 
-__all__ = ["APPLY", "GUARD", "MAY", "RESTORE", "SAVE", "SURVEY", "WHOSE"]
+__all__ = ["APPLY", "GUARD", "MAY", "RESTORE", "SAVE", "SURVEY"]
 
 _SET = r"""
 PATH=$PATH:/usr/sbin:/sbin
@@ -123,12 +123,6 @@ restore "$1"
 """
 )
 
-WHOSE = r"""
-# $1: folder of the settings. Says whose the saved ones are.
-read -r token rest 2>/dev/null <"$1/saved" && echo "$token"
-exit 0
-"""
-
 GUARD = (
     LOOK
     + _SET
@@ -138,6 +132,7 @@ GUARD = (
 while read -r token rest 2>/dev/null <"$1/saved" && [ "$token" = "$2" ]; do
   look "$3" "$4" "$5"
   if [ $held = no ] || [ -e "$3/$(($4 + 1))" ]; then
+    : >"$3/$4.over"  # so that a host that comes back learns of it
     restore "$1"
     exit 0
   fi

@@ -50,10 +50,10 @@ class Watch:
     _stop: str = ""
     _seen: Observed | None = field(default=None, repr=False)
 
-    def start(self, program: str | None) -> None:
+    def start(self, program: str | None, ends: Sequence[str] = ()) -> None:
         """Bring the agent to the board and start it; ``reason`` says if that fails."""
         try:
-            self._start(program)
+            self._start(program, ends)
         except DeviceError as error:
             self.reason = f"the agent did not start: {error.message}"
 
@@ -67,11 +67,11 @@ class Watch:
             self._seen = parse_log(self.log, self.probes)
             if self.reason is None and self._seen.end is None:
                 self.reason = "the agent was cut off"
-            elif self.reason is None and self._seen.end != "told":
+            elif self.reason is None and self._seen.end != f"there is {self._stop}":
                 self.reason = f"the agent ended too early: {self._seen.end}"
         return self._seen
 
-    def _start(self, program: str | None) -> None:
+    def _start(self, program: str | None, ends: Sequence[str]) -> None:
         home = self.transport.home()
         source = Path(agent.__file__)
         digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
@@ -87,7 +87,7 @@ class Watch:
         plan = {
             "sources": plan_sources(self.probes),
             "program": program,
-            "stop": self._stop,
+            "stop": [self._stop, *ends],
             "deadline_s": DEADLINE_S,
         }
         self._job = start_job(
@@ -121,7 +121,11 @@ class Watch:
 
 @contextlib.contextmanager
 def watched(
-    transport: Transport, *, program: str | None, names: Sequence[str] | None = None
+    transport: Transport,
+    *,
+    program: str | None,
+    names: Sequence[str] | None = None,
+    ends: Sequence[str] = (),
 ) -> Iterator[Watch]:
     """Have the board's sensors read while something runs there.
 
@@ -130,12 +134,13 @@ def watched(
         program: Path on the board: processes whose program is it, or lies below it, are
             watched one after another; ``None`` for the board alone.
         names: Of probes; ``None`` for all.
+        ends: Paths on the board: the agent ends by itself when one of them is there.
 
     Raises:
         UnknownNameError: There is no such probe.
     """
     watch = Watch(transport, probes(names))
-    watch.start(program)
+    watch.start(program, ends)
     try:
         yield watch
     finally:

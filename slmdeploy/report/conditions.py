@@ -8,7 +8,7 @@ from slmdeploy.store.record import Record
 
 __all__ = ["CONDITIONS", "differing", "warnings"]
 
-_Read = Callable[[Record], str]
+_Read = Callable[[Record], str | None]
 
 
 def _runners(record: Record) -> str:
@@ -18,12 +18,34 @@ def _runners(record: Record) -> str:
     return ", ".join(sorted(said)) or "unknown"
 
 
+def _said(quantity: str) -> _Read:
+    """What the board's sensors said of it, in the order of first mention."""
+
+    def read(record: Record) -> str | None:
+        words = (
+            str(value)
+            for sample in record.samples
+            for one in sample.sensors
+            if one.quantity == quantity
+            for value in one.values
+            if value is not None
+        )
+        return " + ".join(dict.fromkeys(words)) or None
+
+    return read
+
+
 CONDITIONS: Mapping[str, _Read] = {
     "workload": lambda record: record.workload.key,
     "threads": lambda record: str(record.threads or "runner's choice"),
     "runner": _runners,
+    "governor": _said("governor"),
+    "power mode": _said("power_mode"),
 }
-"""Conditions of a measurement; model, recipe, target and device are what is compared."""
+"""Conditions of a measurement; model, recipe, target and device are what is compared.
+
+One that is not known of a record, ``None``, differs from none.
+"""
 
 
 def differing(records: Sequence[Record]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -37,6 +59,8 @@ def differing(records: Sequence[Record]) -> dict[str, dict[str, tuple[str, ...]]
         groups: dict[str, tuple[str, ...]] = {}
         for record in measured:
             value = read(record)
+            if value is None:
+                continue
             groups[value] = (*groups.get(value, ()), record.id)
         if len(groups) > 1:
             found[name] = groups

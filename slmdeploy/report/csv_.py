@@ -35,9 +35,14 @@ _SUFFIXES = ("", "_n", "_spread")
 COLUMNS: tuple[str, ...] = (
     *_IDENTITY,
     *(f"{metric}{suffix}" for metric in METRICS for suffix in _SUFFIXES),
+    "sensors",
     "missing",
 )
-"""The same in every file, whatever the records hold; ``missing`` has the reasons."""
+"""The same in every file, whatever the records hold.
+
+``sensors`` names what stands behind the board's values, and which are estimates;
+``missing`` has the reasons of what could not be had.
+"""
 
 
 def render_csv(records: Sequence[Record], *, definitions: bool = False) -> str:
@@ -82,6 +87,7 @@ def _line(record: Record) -> dict[str, str]:
 def _numbers(record: Record) -> dict[str, str]:
     cells: dict[str, str] = {}
     missing: list[str] = []
+    sensors: list[str] = []
     for name in METRICS.keys() & record.metrics.keys():
         found = record.metrics[name]
         cells[f"{name}_n"] = str(found.n)
@@ -89,5 +95,8 @@ def _numbers(record: Record) -> dict[str, str]:
         cells[name] = "" if found.value is None else repr(found.value)
         if found.value is None:
             missing.append(f"{name}: {found.reason}")
+        if found.sensor is not None:
+            sensors.append(f"{name}: {found.sensor}")
+    cells["sensors"] = "; ".join(sorted(sensors))
     cells["missing"] = "; ".join(sorted(missing))
     return cells

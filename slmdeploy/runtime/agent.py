@@ -10,7 +10,7 @@ library alone. It reads a plan (one JSON object) from standard input:
   ``{pid}`` in a pattern is the watched process, ``{agent}`` this one.
 * ``program``: watch each process whose program lies below this path, one after another.
 * ``pid_file``: or watch the process whose number is in this file, and end with it.
-* ``stop``: end when this path exists. ``lease``: end when this path is gone.
+* ``stop``: end when one of these paths exists.
 * ``deadline_s``: end after so many seconds.
 * ``sync_s``: seconds between two fdatasync, so that a power cut leaves what was written.
 
@@ -364,12 +364,13 @@ class Agent:
 
     def _why_end(self) -> str:
         plan = self._plan
-        if self.told or (plan.get("stop") and os.path.exists(plan["stop"])):
+        if self.told:
             return "told"
+        for path in plan.get("stop", ()):
+            if os.path.exists(path):
+                return f"there is {path}"
         if self.log.broken:
             return "cannot write"
-        if plan.get("lease") and not os.path.exists(plan["lease"]):
-            return "lease"
         if now_ns() - self.begun > plan.get("deadline_s", 3600.0) * 1e9:
             return "deadline"
         return "gone" if self.finder.pid_file and self._watched < 0 else ""

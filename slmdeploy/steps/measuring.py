@@ -102,9 +102,12 @@ class Bench:
         self.check()
         bundle = self.bundle
         with ready(bundle, device, progress, use=self.use) as on:
-            with watched(on.transport, program=on.deployment.runner_dir) as watch:
-                counted = self._measure(on.runner, progress, _observe(watch))
+            # First, since a device that goes away in the middle has its record as well.
             provenance = _provenance(bundle, on)
+            ends = () if on.lease is None else on.lease.ends
+            program = on.deployment.runner_dir
+            with watched(on.transport, program=program, ends=ends) as watch:
+                counted = self._measure(on.runner, progress, _observe(watch))
         return make_record(
             counted,
             bundle=bundle.manifest.name,

@@ -120,13 +120,21 @@ class Verified:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What went to a device, or with ``dry_run`` would go."""
+    """What went to a device, or with ``dry_run`` would go.
+
+    Attributes:
+        skipped_bytes: Content that was there, or came together from what was.
+        copied_bytes: Of these, what was copied from other files there.
+        remarks: What the user should know, as of a damaged file that was sent anew.
+    """
 
     device: str
     bundle_dir: str
     sent_bytes: int
     skipped_bytes: int
     dry_run: bool = False
+    copied_bytes: int = 0
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from slmdeploy.device.connect import connect
 from slmdeploy.device.provision import Plan, bring, plan_native, plan_python
 from slmdeploy.device.runner_choice import runner_for
 from slmdeploy.device.runtime_choice import choose_python, refuse, why_not
-from slmdeploy.device.runtime_removal import plan_removal, remove_runtime
+from slmdeploy.device.runtime_removal import remove_runtime, users_of
 from slmdeploy.device.runtimes import InstalledRuntime
 from slmdeploy.device.types import Device
-from slmdeploy.errors import OfflineError
+from slmdeploy.errors import MissingExtraError, OfflineError
 from slmdeploy.progress import Progress, Step, bytes_of
 from slmdeploy.runtime.wheel import fetch_wheel, find_wheel
 from slmdeploy.runtime.wheel_packages import fetch_package, find_package
@@ -54,12 +54,14 @@ class Unprovisioned:
 
     Attributes:
         places: Folders, below the one that slmdeploy owns there.
-        used_by: Deployments that need the runtime.
+        bytes: Room that this makes.
+        used_by: Versions of bundles that need the runtime, as ``NAME@DIGEST``.
     """
 
     device: str
     runtime: str
     places: tuple[str, ...]
+    bytes: int
     used_by: tuple[str, ...]
     dry_run: bool = False
 
@@ -103,14 +105,14 @@ def unprovision_device(
     """Take a runtime off a device.
 
     Raises:
-        UsageError: A deployment needs it, and ``force`` was not given.
+        UsageError: A deployment needs it, and ``force`` was not given; or it runs.
         DeviceError: The device is away, or something could not be removed.
     """
     with closing(connect(device)) as transport:
-        removal = plan_removal(transport, runtime)
-        if not dry_run:
-            remove_runtime(transport, runtime, removal, force=force)
-        return Unprovisioned(device.name, runtime, removal.places, removal.used_by, dry_run=dry_run)
+        users = users_of(transport, runtime)
+        gone = remove_runtime(transport, runtime, force=force, dry_run=dry_run)
+    places = tuple(path for path, _ in gone.paths if path.startswith("runtimes/"))
+    return Unprovisioned(device.name, runtime, places, gone.bytes, users, dry_run=dry_run)
 
 
 _Made = tuple[tuple[str, ...], tuple[str, ...], Plan | None]
@@ -134,7 +136,7 @@ def _native(
     brought = (f"the runner for {arch}",)
     try:
         find_wheel(arch)
-    except OfflineError:
+    except (OfflineError, MissingExtraError):
         if not fetch:
             raise
         if dry_run:

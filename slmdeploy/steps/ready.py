@@ -46,12 +46,14 @@ class Ready:
         deployment: The bundle there.
         runner: Drives it.
         changes: Settings of the device that are changed meanwhile.
+        lease: Under which it is ours; ``None`` for this computer.
     """
 
     transport: Transport
     deployment: Deployment
     runner: ProcessRunner
     changes: tuple[Change, ...] = ()
+    lease: Lease | None = None
 
 
 def files_for(
@@ -109,6 +111,7 @@ def deploy(
     device: Device,
     transport: Transport,
     *,
+    verify: bool = False,
     dry_run: bool = False,
     progress: Progress,
 ) -> tuple[Deployment, RunnerFiles]:
@@ -121,15 +124,33 @@ def deploy(
         transport,
         progress=bytes_of(progress, f"push to {device.name}"),
         dry_run=dry_run,
+        verify=verify,
     )
     return deployment, files
 
 
-def push_to(bundle: Bundle, device: Device, *, dry_run: bool, progress: Progress) -> Pushed:
+def push_to(
+    bundle: Bundle,
+    device: Device,
+    *,
+    verify: bool = False,
+    dry_run: bool = False,
+    progress: Progress,
+) -> Pushed:
     """Connect and push, or with ``dry_run`` only look what would be sent."""
     with closing(retried(lambda: connect(device), Patience(CONNECT_SECONDS))) as transport:
-        done, _ = deploy(bundle, device, transport, dry_run=dry_run, progress=progress)
-    return Pushed(device.name, done.bundle_dir, done.sent_bytes, done.skipped_bytes, dry_run)
+        done, _ = deploy(
+            bundle, device, transport, verify=verify, dry_run=dry_run, progress=progress
+        )
+    return Pushed(
+        device=device.name,
+        bundle_dir=done.bundle_dir,
+        sent_bytes=done.sent_bytes,
+        skipped_bytes=done.skipped_bytes,
+        dry_run=dry_run,
+        copied_bytes=done.copied_bytes,
+        remarks=done.remarks,
+    )
 
 
 @contextmanager
@@ -163,11 +184,12 @@ def ready(
         with ExitStack() as stack:
             lease = _lease(stack, device, transport, use, progress)
             deployment, files = deploy(bundle, device, transport, progress=progress)
-            settings, below = None, transport
+            changes: tuple[Change, ...] = ()
+            below: Transport = transport
             if lease is not None:
                 tell = _teller(progress)
-                settings = stack.enter_context(changed_settings(lease, use.settings, tell))
-                below = DetachedTransport(transport, live=live, lease=lease, settings=settings)
+                changes = stack.enter_context(changed_settings(lease, use.settings, tell))
+                below = DetachedTransport(transport, live=live, lease=lease)
             runner = _driver(bundle.manifest.artifact.runtime)(
                 below,
                 runner_dir=deployment.runner_dir,
@@ -175,8 +197,7 @@ def ready(
                 files=files,
                 manifest=bundle.manifest,
             )
-            changes = () if settings is None else settings.changes
-            yield Ready(transport, deployment, runner, changes)
+            yield Ready(transport, deployment, runner, changes, lease)
 
 
 def planned(device: Device, use: Use) -> tuple[Change, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from slmdeploy.transport.ssh_errors import mapped_errors
 from slmdeploy.transport.ssh_pour import PouredProcess
 from slmdeploy.transport.ssh_process import SshProcess
 from slmdeploy.transport.ssh_session import USUAL_SECONDS, Session, open_session
+from slmdeploy.transport.ssh_shell import run_interactive
 
 __all__ = ["SshTransport"]
 
@@ -41,6 +43,7 @@ class SshTransport(CommandTransport):
         self._timeout = timeout
         self._config = config
         self._session: Session | None = None
+        self._connecting = threading.Lock()  # a lease is kept alive by a thread of its own
         self._sftp: Sftp | None = None
         self._home: str | None = None
 
@@ -74,10 +77,11 @@ class SshTransport(CommandTransport):
 
     def connect(self) -> Session:
         """The connection; opened if there is none, or none any more."""
-        if self._session is None or not self._session.is_active():
-            self.close()
-            self._session = open_session(self.target, self._timeout)
-        return self._session
+        with self._connecting:
+            if self._session is None or not self._session.is_active():
+                self.close()
+                self._session = open_session(self.target, self._timeout)
+            return self._session
 
     def home(self) -> str:
         """``$HOME/.slmdeploy`` on the device; asked for once.
@@ -156,6 +160,14 @@ class SshTransport(CommandTransport):
             placed(destination) as part,
         ):
             self._files(session).download(source, part)
+
+    def interactive(self, argv: Sequence[str]) -> int:
+        """As ``Interactive.interactive``.
+
+        Raises:
+            ConnectError: The device went away.
+        """
+        return run_interactive(self.connect(), self._where, argv)
 
     def close(self) -> None:
         """Close the connection; may be called twice."""

@@ -7,7 +7,7 @@ what the server asks for. A password is sent only after the host key was checked
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import paramiko
@@ -22,22 +22,32 @@ from slmdeploy.transport.ssh_password import ASKED, ask_and_send
 __all__ = ["authenticate"]
 
 
-def authenticate(transport: paramiko.Transport, target: SshTarget) -> None:
+def authenticate(
+    transport: paramiko.Transport, target: SshTarget, farewell: Callable[[], str] = str
+) -> None:
     """Log in.
+
+    Args:
+        transport: A connection whose host key was checked.
+        target: Where to.
+        farewell: Why the server hung up; empty if it did not say, or did not hang up.
 
     Raises:
         AuthError: The server takes nothing that we have, or a key cannot be used.
-        ConnectError: It did not answer in time.
+        ConnectError: It did not answer in time, or the connection was lost.
     """
-    _Login(transport, target).run()
+    _Login(transport, target, farewell).run()
 
 
 class _Login:
     """One login: what was tried, and what the server still takes."""
 
-    def __init__(self, transport: paramiko.Transport, target: SshTarget) -> None:
+    def __init__(
+        self, transport: paramiko.Transport, target: SshTarget, farewell: Callable[[], str]
+    ) -> None:
         self._transport = transport
         self._target = target
+        self._farewell = farewell
         self._tried: list[str] = []
         self._locked: list[Path] = []
         self._allowed: list[str] = []
@@ -48,7 +58,7 @@ class _Login:
         if "publickey" in self._allowed:
             self._show_keys()
         if not self._done and self._takes_answers() and can_ask():
-            self._done = ask_and_send(self._transport, self._target, self._allowed)
+            self._answer()
         if not self._done:
             raise self._refused()
 
@@ -89,6 +99,11 @@ class _Login:
             self._allowed = list(further) or self._allowed
         return True
 
+    def _answer(self) -> None:
+        self._tried.append("what was typed")
+        with self._answered():
+            self._done = ask_and_send(self._transport, self._target, self._allowed)
+
     def _takes_answers(self) -> bool:
         return not ASKED.isdisjoint(self._allowed)
 
@@ -97,22 +112,29 @@ class _Login:
         """Tell a server that is silent or hangs up from one that says no."""
         try:
             yield
-        except SSHException as error:
+        except (SSHException, EOFError, ConnectionError) as error:
             if str(error).startswith("Authentication timeout"):
                 raise ConnectError(
                     f"{self._target.where} did not answer our login within "
                     f"{self._transport.auth_timeout:g} s.",
                     hint="Is the device busy, or does it look up our name (UseDNS)?",
                 ) from error
-            if self._tried and not self._transport.is_active():
-                raise self._too_many() from error
+            if not self._transport.is_active():
+                raise self._hung_up() from error
             raise
 
-    def _too_many(self) -> AuthError:
+    def _hung_up(self) -> AuthError | ConnectError:
+        """A server says why it hangs up on somebody; a line that is cut says nothing."""
+        why = self._farewell().rstrip(".")
+        if not why or not self._tried:
+            return ConnectError(
+                f"{self._target.where} closed the connection during our login{why and f': {why}'}.",
+                hint="Is it still up, and does it take so many connections (MaxStartups)?",
+            )
         return AuthError(
-            f"{self._target.name} hung up after {len(self._tried)} of our keys: "
-            f"{', '.join(self._tried)}.",
-            hint="Name the right one: identity_file in devices.toml.",
+            f"{self._target.name} hung up after {len(self._tried)} tries "
+            f"({', '.join(self._tried)}): {why}.",
+            hint="Name the right key: identity_file in devices.toml.",
         )
 
     def _refused(self) -> AuthError:

@@ -26,6 +26,10 @@ __all__ = ["CONFIG_VARIABLE", "SSH_PORT", "SshTarget", "config_file", "config_te
 CONFIG_VARIABLE = "SLMDEPLOY_SSH_CONFIG"
 SSH_PORT = 22
 USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+# What no host and no user is called: it would be read by the shell that a ProxyCommand may
+# start here or on a jump host. OpenSSH refuses the same since 9.6 (CVE-2023-51385).
+NO_HOST_NAME = re.compile(r"""^-|['`"$\\;&<>|(){}\s\x00-\x1f\x7f]""")
+NO_USER_NAME = re.compile(r"""^-|['`";&<>|(){}\x00-\x1f\x7f]|\s-|\\$""")
 KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts")
 HOP = re.compile(
     r"(?:ssh://)?(?:(?P<user>[^\s@]+)@)?(?:\[(?P<six>[^\s\]]+)\]|(?P<host>[^\s:@/\[\]]+))"
@@ -120,10 +124,16 @@ def resolve(endpoint: Endpoint, config: Path | None = None) -> SshTarget:
 
     Raises:
         ConnectError: The endpoint has no host.
-        ProfileError: The configuration has a fault.
+        ProfileError: The configuration has a fault, or the host or the user is no name.
     """
     if endpoint.host is None:
         raise ConnectError(f"{endpoint.name} has no host.", hint="Add it to devices.toml.")
+    for what, value, wrong in (
+        ("host", endpoint.host, NO_HOST_NAME),
+        ("user", endpoint.user or "", NO_USER_NAME),
+    ):
+        if wrong.search(value):
+            raise ProfileError(f"The {what} of {endpoint.name} cannot be {value!r}.")
     return _resolved(endpoint, endpoint.host, config_text(config).text, ())
 
 

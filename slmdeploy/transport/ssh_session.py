@@ -55,6 +55,7 @@ class Session(paramiko.Transport):
     Attributes:
         signals: Signal number by channel id, of commands that a signal ended
             ("exit-signal", RFC 4254 section 6.10, which paramiko passes over).
+        farewell: Why the server hung up, in its words; empty for a line that was cut.
     """
 
     # There is no public way to see the request, so paramiko's table is replaced.
@@ -65,8 +66,14 @@ class Session(paramiko.Transport):
 
     def __init__(self, link: Link) -> None:
         self.signals: dict[int, int] = {}
+        self.farewell = ""
         self._link = link
         super().__init__(link.sock)
+
+    def _parse_disconnect(self, message: paramiko.Message) -> None:
+        """SSH_MSG_DISCONNECT, RFC 4253 section 11.1, which paramiko only logs."""
+        message.get_int()
+        self.farewell = message.get_text() or "without a word"
 
     def close(self) -> None:
         """Close it and what carries it; may be called twice."""
@@ -91,7 +98,7 @@ def open_session(target: SshTarget, timeout: float | None = None) -> Session:
     with greeted_session(target, timeout, lambda offered: algorithms_first(known, offered)) as it:
         check_host_key(target, it.get_remote_server_key(), known)
         it.set_keepalive(KEEPALIVE_SECONDS)
-        authenticate(it, target)
+        authenticate(it, target, lambda: it.farewell)
     return it
 
 

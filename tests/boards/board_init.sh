@@ -10,7 +10,11 @@ read -r pid _ < /proc/self/stat
 echo "$pid" >&3
 exec 3>&-
 
-mount -t overlay overlay -o "lowerdir=$rootfs,upperdir=$folder/upper,workdir=$folder/work" "$root"
+layers=lowerdir=$rootfs,upperdir=$folder/upper,workdir=$folder/work
+# The root of a user namespace may not use the attributes that are the computer's root's.
+read -r _ _ users < /proc/self/uid_map
+if [[ $users != 4294967295 ]]; then layers+=,userxattr; fi
+mount -t overlay overlay -o "$layers" "$root"
 mount -t tmpfs -o mode=755,size=64m tmpfs "$root/run"
 mount -t tmpfs -o mode=1777,size=256m tmpfs "$root/tmp"
 mount -t proc proc "$root/proc"
@@ -39,6 +43,7 @@ if [[ ! -e $folder/furnished ]]; then
   : > "$folder/furnished"
 fi
 if [[ -e $folder/home.img ]]; then mount -o loop "$folder/home.img" "$root/home/device"; fi
+if [[ -d $folder/home ]]; then mount --bind "$folder/home" "$root/home/device"; fi
 hostname "$name"
 ip link set lo up
 mkfifo "$root/run/sshd-wake"

@@ -2,9 +2,10 @@
 
 Tier B is a real aarch64 Debian, its programs run by qemu's user mode in namespaces of their
 own: own address, own processes, own /sys and vendor's tools, real sshd and real sudo. It
-needs root and what ``scripts/setup --boards`` installs; elsewhere its tests are skipped with
-the reason (with SLMDEPLOY_REQUIRE_BOARDS=1 they fail). The first use on a computer takes
-some ten seconds (root file system, cached in ~/.cache/slmdeploy-boards), later ones half a second.
+needs root (or ``tests/boards/as-root``) and what ``scripts/setup --boards`` installs;
+elsewhere its tests are skipped with the reason (with SLMDEPLOY_REQUIRE_BOARDS=1 they fail).
+The first use on a computer takes some ten seconds (a root file system, kept in
+~/.cache/slmdeploy-boards), later ones half a second.
 
 Fixtures, shared by the tests of a worker, who leave them as they were::
 
@@ -64,6 +65,11 @@ six seconds, fresh for each test::
         vm_board.fill_disk(leave=1 << 20)          its only disk, ext4 with a journal
         vm_board.lose(3, delay="100ms")            percent of its packets
 
+Where the computer forbids namespaces or binfmt_misc, as containers often do, the shared boards are
+run by PRoot if that is installed: same files, sensors and programs on a port of loopback, and
+``board.isolated`` is false: no name, processes, root, cable or power of its own.
+``own_board`` and ``vm_board`` are skipped there. SLMDEPLOY_BOARDS_PROOT=1 asks for it anyway.
+
 What tier B cannot show: lost data that was not fsynced (the page cache is this computer's).
 Processors of this computer show through in nproc and /proc/stat; latencies are those
 of an emulator; each process has some 20 MB of qemu in its RSS; there is no /proc/device-tree
@@ -72,40 +78,21 @@ of an emulator; each process has some 20 MB of qemu in its RSS; there is no /pro
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import os
-import shutil
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import pytest
 
-from tests.boards.binfmt import register
 from tests.boards.emulated_board import EmulatedBoard
 from tests.boards.kinds import KINDS
-from tests.boards.places import BoardError, run_folder
-from tests.boards.slots import clear_leftovers
+from tests.boards.proot_board import ProotBoard
+from tests.boards.readiness import why_no_proot, why_no_vm, why_not
 from tests.boards.vm_board import VmBoard
 
 REQUIRED = "SLMDEPLOY_REQUIRE_BOARDS"
-PROGRAMS = {
-    "qemu-aarch64-static": "qemu-user-static",
-    "mmdebstrap": "mmdebstrap",
-    "ip": "iproute2",
-    "tc": "iproute2",
-    "nsenter": "util-linux",
-    "unshare": "util-linux",
-    "ssh-keygen": "openssh-client",
-    "mkfs.ext4": "e2fsprogs",
-}
-
-VM_PROGRAMS = {
-    "qemu-system-aarch64": "qemu-system-arm",
-    "qemu-img": "qemu-utils",
-    "fdtput": "device-tree-compiler",
-}
+PROOT = "SLMDEPLOY_BOARDS_PROOT"
 
 
 class OwnBoard(Protocol):
@@ -141,7 +128,7 @@ def agx_orin() -> Iterator[EmulatedBoard]:
 @pytest.fixture
 def vm_board() -> Iterator[VmBoard]:
     """A whole computer of the test's own, with a disk that can lose what was not fsynced."""
-    _need(why_not() or _why_no_vm())
+    need(why_not() or why_no_vm())
     board = VmBoard()
     try:
         board.boot()
@@ -153,7 +140,7 @@ def vm_board() -> Iterator[VmBoard]:
 @pytest.fixture
 def own_board() -> Iterator[OwnBoard]:
     """Makes boards of the test's own, to break; they are removed after it."""
-    _need(why_not())
+    need(why_not())
     made: list[EmulatedBoard] = []
 
     def make(kind: str, **how: Any) -> EmulatedBoard:
@@ -168,8 +155,9 @@ def own_board() -> Iterator[OwnBoard]:
 
 
 def _shared(kind: str) -> Iterator[EmulatedBoard]:
-    _need(why_not())
-    board = EmulatedBoard(KINDS[kind])
+    """Where namespaces are forbidden, a lesser board does for tests that leave it whole."""
+    proot = _falls_back_on_proot()
+    board = ProotBoard(KINDS[kind]) if proot else _made(kind, {})
     try:
         board.boot()
         yield board
@@ -177,53 +165,32 @@ def _shared(kind: str) -> Iterator[EmulatedBoard]:
         board.down()
 
 
-def _need(reason: str | None) -> None:
+def _made(kind: str, how: Mapping[str, Any]) -> EmulatedBoard:
+    need(why_not())
+    return EmulatedBoard(KINDS[kind], **how)
+
+
+def _falls_back_on_proot() -> bool:
+    if os.environ.get(PROOT) == "1":
+        need(why_no_proot())
+        return True
+    return os.environ.get(REQUIRED) != "1" and why_not() is not None and why_no_proot() is None
+
+
+@contextlib.contextmanager
+def running_board(kind: str, **how: Any) -> Iterator[EmulatedBoard]:
+    """A fresh board, as ``own_board`` gives it, for a fixture of another scope."""
+    board = _made(kind, how)
+    try:
+        board.boot()
+        yield board
+    finally:
+        board.down()
+
+
+def need(reason: str | None) -> None:
+    """Skip the test for a reason, or fail it where boards are required."""
     if reason is not None and os.environ.get(REQUIRED) == "1":
         pytest.fail(f"{REQUIRED}=1, but {reason}")
     if reason is not None:
         pytest.skip(reason)
-
-
-@functools.cache
-def why_not() -> str | None:
-    """Why this computer cannot run emulated boards; ``None`` where it can."""
-    if os.geteuid() != 0:
-        return "emulated boards need root (namespaces, binfmt_misc, a network of their own)"
-    missing = sorted({package for name, package in PROGRAMS.items() if shutil.which(name) is None})
-    if missing:
-        return f"emulated boards need {' '.join(missing)} (scripts/setup --boards)"
-    try:
-        register()
-    except BoardError as error:
-        return f"emulated boards need binfmt_misc: {error}"
-    overlay = _overlay_fails()
-    if overlay is not None:
-        return overlay
-    clear_leftovers()
-    return None
-
-
-def _why_no_vm() -> str | None:
-    missing = sorted(
-        {package for name, package in VM_PROGRAMS.items() if shutil.which(name) is None}
-    )
-    if missing:
-        return f"emulated boards of tier C need {' '.join(missing)} (scripts/setup --boards)"
-    if not Path("/dev/net/tun").exists():
-        return "emulated boards of tier C need /dev/net/tun"
-    return None
-
-
-def _overlay_fails() -> str | None:
-    """Try namespaces and an overlay where boards would be."""
-    folder = run_folder() / f"try-{os.getpid()}"
-    for name in ("lower", "upper", "work", "root"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    layers = f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"
-    mount = ["mount", "-t", "overlay", "overlay", "-o", layers, str(folder / "root")]
-    argv = ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", *mount]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    shutil.rmtree(folder, ignore_errors=True)
-    if done.returncode == 0:
-        return None
-    return f"emulated boards need namespaces and overlayfs here: {done.stderr.strip()}"

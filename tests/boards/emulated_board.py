@@ -59,6 +59,7 @@ class EmulatedBoard:
         user: Who logs in.
         user_home: Their home folder on the board.
         address: Its address; sshd listens on port 22.
+        isolated: Whether name, processes, users and network are its own.
         client_key: Private key that it lets in.
         sensors: The files behind /sys, /proc and the vendor's tools.
     """
@@ -66,6 +67,8 @@ class EmulatedBoard:
     user = USER
     user_home = f"/home/{USER}"
     port = 22
+    needs_binfmt = True
+    isolated = True
 
     def __init__(
         self,
@@ -87,7 +90,8 @@ class EmulatedBoard:
             persistent: Outlives this process.
             values: What sensors show at first, where it differs from the kind's values.
         """
-        register()
+        if self.needs_binfmt:
+            register()
         self.kind = kind
         self.name = name or kind.name
         self._rootfs = rootfs()
@@ -153,7 +157,9 @@ class EmulatedBoard:
         """
         variables = (f"QEMU_CPU={self.kind.cpu}", f"QEMU_UNAME={self.kind.release}", "HOME=/root")
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        enter = ["nsenter", f"--target={self._running()}", "--all", "--root", "--wd"]
+        spaces = ["--mount", "--pid", "--net", "--uts", "--ipc"]
+        spaces += ["--time"] if _fresh_clock() else []
+        enter = ["nsenter", f"--target={self._running()}", *spaces, "--root", "--wd"]
         command = [*enter, "/usr/bin/env", "-i", *variables, path, *argv]
         done = subprocess.run(command, input=stdin, capture_output=True, check=False)
         if done.returncode != 0:
@@ -221,6 +227,11 @@ class EmulatedBoard:
     def shape(self, *, rate: str | None = None, latency: str = "50ms") -> None:
         """Make the cable slow: ``rate="8mbit"`` both ways; ``None`` makes it fast again."""
         self.cable.shape(rate=rate, latency=latency)
+
+    @property
+    def can_limit_memory(self) -> bool:
+        """Whether this computer lets us, for ``limit_memory``."""
+        return self._slot.memory_group is not None
 
     def limit_memory(self, size: int | None) -> None:
         """Let all of its processes together have so many bytes; the kernel ends who asks for more.
@@ -309,6 +320,8 @@ class EmulatedBoard:
         group = self._slot.memory_group
         if group is not None:
             group.mkdir(exist_ok=True)
+            # Perhaps it is left from an earlier board, with its limit.
+            self.limit_memory(None)
         new = ["--net", "--mount", "--pid", "--uts", "--ipc", "--propagation=private"]
         init = ["bash", str(HERE / "board_init.sh"), str(self.folder), str(self._rootfs)]
         board = [*init, self.name, self.kind.cpu, self.kind.release]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 
 from tests.boards.places import BoardError
-from tests.boards.slots import Slot
+from tests.boards.slots import CABLE_LAID, Slot
 
 
 class Cable:
@@ -25,6 +25,7 @@ class Cable:
     def lay(self) -> None:
         """Put the switch there."""
         slot = self._slot
+        (slot.folder / CABLE_LAID).touch()
         if not _exists(slot.bridge):
             _ip(
                 f"link add {slot.bridge} type bridge",
@@ -84,7 +85,7 @@ class Cable:
 
 
 def _exists(device: str) -> bool:
-    return Path(f"/sys/class/net/{device}").exists()
+    return device in {name for _, name in socket.if_nameindex()}
 
 
 def _ip(*commands: str, inside: int | None = None) -> None:

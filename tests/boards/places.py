@@ -12,6 +12,8 @@ from pathlib import Path
 
 CACHE_VARIABLE = "SLMDEPLOY_BOARDS_CACHE"
 RUN_VARIABLE = "SLMDEPLOY_BOARDS_RUN"
+# Now, not later: tests put other folders into HOME.
+HOME = Path.home()
 UNUSED_SECONDS = 30 * 86400
 
 
@@ -22,7 +24,7 @@ class BoardError(RuntimeError):
 def cache() -> Path:
     """The folder of root file systems and disk images; it can be deleted at any time."""
     named = os.environ.get(CACHE_VARIABLE)
-    folder = Path(named) if named else Path.home() / ".cache/slmdeploy-boards"
+    folder = Path(named) if named else HOME / ".cache/slmdeploy-boards"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -115,7 +115,7 @@ def _finish(root: Path) -> None:
         _link(root / "usr/lib/aarch64-linux-gnu" / library, f"{name}/{library}")
     (root / "usr/local/lib/board").mkdir(parents=True)
     (root / "etc/fstab").write_text("")
-    argv = ["chroot", str(root), "/sbin/ldconfig"]
+    argv = ["qemu-aarch64-static", str(root / "sbin/ldconfig"), "-r", str(root)]
     subprocess.run(argv, check=True)
     _compile(root)
 

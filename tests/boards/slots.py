@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,8 @@ from tests.boards.places import BoardError, run_folder
 # 198.18.0.0/15 is set aside for tests of networks (RFC 2544), four addresses a board.
 NETWORK = "198.18"
 SLOTS = 2048
-_HOLDERS = (b"unshare", b"sh", b"qemu-system-aarch64")
+CABLE_LAID = "cable-laid"
+_HOLDERS = (b"unshare", b"sh", b"qemu-system-aarch64", b"proot")
 MEMORY_V1 = Path("/sys/fs/cgroup/memory")
 MEMORY_V2 = Path("/sys/fs/cgroup")
 
@@ -67,28 +69,35 @@ class Slot:
 
     @property
     def memory_group(self) -> Path | None:
-        """The control group of its processes; None where this computer limits no memory."""
-        if (MEMORY_V1 / "memory.limit_in_bytes").exists():
-            return MEMORY_V1 / f"slmdeploy-{self.number}"
-        controllers = MEMORY_V2 / "cgroup.controllers"
-        if controllers.exists() and "memory" in controllers.read_text():
-            return MEMORY_V2 / f"slmdeploy-{self.number}"
-        return None
+        """The control group of its processes; None where we may limit no memory."""
+        version1 = (MEMORY_V1 / "memory.limit_in_bytes").exists()
+        parent = MEMORY_V1 if version1 else MEMORY_V2
+        controllers = parent / "cgroup.subtree_control"
+        usable = version1 or (controllers.exists() and "memory" in controllers.read_text())
+        return (
+            parent / f"slmdeploy-{self.number}" if usable and os.access(parent, os.W_OK) else None
+        )
 
     def clear(self) -> None:
         """End what runs here, and remove what is left of it."""
-        for pid in _processes_of(self.folder):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for device in (self.cable, self.bridge):
-            if Path(f"/sys/class/net/{device}").exists():
-                argv = ["ip", "link", "del", device]
-                subprocess.run(argv, check=False, capture_output=True)
+        kill_processes_of(self.folder)
+        if (self.folder / CABLE_LAID).exists():
+            self._remove_cable()
         group = self.memory_group
         if group is not None and group.exists():
             with contextlib.suppress(OSError):
                 group.rmdir()
+        if (self.folder / "home").is_mount():
+            argv = ["umount", "-l", str(self.folder / "home")]
+            subprocess.run(argv, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _remove_cable(self) -> None:
+        # Not from /sys: that shows the network of whoever mounted it.
+        there = {name for _, name in socket.if_nameindex()}
+        for device in {self.cable, self.bridge} & there:
+            argv = ["ip", "link", "del", device]
+            subprocess.run(argv, check=False, capture_output=True)
 
     def release(self) -> None:
         """Clear it and let others have it; nothing if that was done."""
@@ -136,7 +145,10 @@ def taken_slots() -> list[int]:
 
 
 def _try(number: int) -> Slot | None:
-    lock = os.open(run_folder() / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    low = os.open(run_folder() / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Out of the way of the descriptors that shells give a meaning.
+    lock = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(low)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -145,8 +157,15 @@ def _try(number: int) -> Slot | None:
     return Slot(number, lock)
 
 
+def kill_processes_of(folder: Path) -> None:
+    """End the processes that hold a board together."""
+    for pid in _processes_of(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def _processes_of(folder: Path) -> Iterator[int]:
-    """Processes that hold a board together: they have its folder as an argument."""
+    """They have its folder as an argument, or run a program that lies there."""
     wanted = os.fsencode(folder)
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -154,5 +173,8 @@ def _processes_of(folder: Path) -> Iterator[int]:
         with contextlib.suppress(OSError):
             arguments = (entry / "cmdline").read_bytes().split(b"\0")
             named = any(word == wanted or wanted + b"/" in word for word in arguments)
-            if named and arguments[0] in _HOLDERS:
+            runs = arguments[0].endswith(b"qemu-aarch64-static") and (
+                wanted + b"/" in (entry / "maps").read_bytes()
+            )
+            if runs or (named and arguments[0] in _HOLDERS):
                 yield int(entry.name)

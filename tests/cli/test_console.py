@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from threading import Thread
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slmdeploy.cli.console import plain, table_text
-from slmdeploy.cli.progress import LineProgress, shown
+from slmdeploy.cli.progress import LineProgress, left_text, rate_text, shown
 from slmdeploy.progress import Step, bytes_of, silent
 
 
@@ -88,3 +89,27 @@ def test_quiet_progress_says_nothing(capsys):
         assert progress is silent
         progress(Step("count"))
     assert capsys.readouterr().err == ""
+
+
+def test_the_rate_of_what_moved_is_told_with_its_end(capsys):
+    progress = LineProgress()
+    bytes_of(progress, "push to pi5-a")(2048, 2048)
+    assert "/s" in capsys.readouterr().err
+    assert rate_text(Step("x", 3 << 20, 3 << 20, "bytes"), 2.0) == ", 1.5 MiB/s"
+    assert rate_text(Step("x", 3, 3, "runs"), 2.0) == ""
+
+
+def test_a_bar_of_bytes_says_its_rate_and_what_is_left():
+    assert left_text("bytes", float(2 << 20), 7.4) == "2.0 MiB/s, 7 s left"
+    assert left_text("bytes", None, None) == ""
+    assert left_text("runs", 2.0, 7.0) == ""
+
+
+def test_two_threads_may_tell_at_once(capsys):
+    progress = LineProgress()
+    threads = [Thread(target=bytes_of(progress, f"push to {n}"), args=(1, 1)) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(capsys.readouterr().err.splitlines()) == 20

@@ -62,7 +62,7 @@ def test_a_device_is_held_against_a_target_and_a_bundle(cli, step, bundle):
     assert cli("doctor", "--device", "pi5-a", "--target", "x", "--bundle", bundle).exit_code == 0
     [(given, named)] = calls
     assert given == (("pi5-a",),)
-    assert named == {"target": "x", "bundle": bundle, "targets_dirs": ()}
+    assert named == {"target": "x", "bundle": bundle, "runtime": None, "targets_dirs": ()}
 
 
 def test_each_device_has_a_block_and_one_that_fails_ends_with_4(cli, step):
@@ -118,7 +118,19 @@ def test_the_document_of_devices(cli_json, step):
     }
 
 
-@pytest.mark.parametrize("words", [("--target", "x"), ("--bundle", ".")])
+def test_a_bundle_has_its_own_runtime(cli, bundle):
+    done = cli("doctor", "--device", "local", "--bundle", bundle, "--runtime", "litert")
+    assert done.exit_code == 2
+    assert "--runtime" in done.stderr
+
+
+def test_a_runtime_that_does_not_exist_lists_those_that_do(cli):
+    done = cli("doctor", "--device", "local", "--runtime", "onnx")
+    assert done.exit_code == 2
+    assert "litert" in done.stderr
+
+
+@pytest.mark.parametrize("words", [("--target", "x"), ("--bundle", "."), ("--runtime", "litert")])
 def test_a_target_or_a_bundle_without_a_device_is_a_usage_error(cli, words):
     done = cli("doctor", *words)
     assert done.exit_code == 2

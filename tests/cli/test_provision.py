@@ -81,15 +81,15 @@ def test_a_dead_board_is_told_beside_the_others(cli, step):
 
 
 def test_a_removal_says_what_went(cli, step):
-    gone = Unprovisioned("pi5-a", "litert", ("runtimes/litert/abc",), ())
+    gone = Unprovisioned("pi5-a", "litert", ("runtimes/litert/abc",), 2048, ())
     calls = step("unprovision", (Attempt("pi5-a", gone),))
     done = cli(*PROVISION, "--remove", "--force")
-    assert done.stdout == "pi5-a: removed runtimes/litert/abc\n"
+    assert done.stdout == "pi5-a: removed runtimes/litert/abc (2.0 KiB)\n"
     assert calls[0][1] == {"force": True, "dry_run": False}
 
 
 def test_a_removal_of_what_is_not_there_is_no_fault(cli, step):
-    step("unprovision", (Attempt("pi5-a", Unprovisioned("pi5-a", "litert", (), ())),))
+    step("unprovision", (Attempt("pi5-a", Unprovisioned("pi5-a", "litert", (), 0, ())),))
     done = cli(*PROVISION, "--remove")
     assert (done.exit_code, done.stdout) == (0, "pi5-a: has no litert\n")
 

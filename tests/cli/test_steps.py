@@ -305,6 +305,17 @@ def test_runs_list_with_json_leaves_the_samples_out(cli_json, step):
     ]
 
 
+def test_runs_show_gives_the_raw_text_of_the_sensors(cli, cli_json, step):
+    step("record", record(watch_log='{"t":1,"read":[0]}\n'))
+    assert cli("runs", "show", "r-1", "--log").stdout == '{"t":1,"read":[0]}\n'
+    assert cli_json("runs", "show", "r-1", "--log")[1]["log"] == '{"t":1,"read":[0]}\n'
+
+
+def test_runs_show_of_a_run_without_readings_says_so(cli, step):
+    step("record", record())
+    assert "No readings were kept" in cli("runs", "show", "r-1", "--log").stdout
+
+
 def test_runs_list_of_nothing_says_how_to_begin(cli, step):
     step("runs", ())
     assert "slmdeploy bench" in cli("runs", "list").stdout

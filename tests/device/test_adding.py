@@ -86,7 +86,7 @@ def test_without_a_terminal_and_without_a_fingerprint_it_is_refused(
 ):
     with pytest.raises(HostKeyError, match="there is no terminal to ask") as caught:
         add_device(new, file, inventory())
-    assert "slmdeploy devices add pi5-a 127.0.0.1 --fingerprint SHA256:" in str(caught.value.hint)
+    assert "same command again with --fingerprint SHA256:" in str(caught.value.hint)
     assert caught.value.exit_code == 4
     assert not file.exists()
 
@@ -303,7 +303,7 @@ def test_replace_in_a_script_needs_the_fingerprint(
     before = file.read_text()
     with pytest.raises(HostKeyError, match="no terminal") as caught:
         trust_device("pi5-a", inventory(), replace_old=True)
-    assert "devices trust pi5-a --replace --fingerprint SHA256:" in str(caught.value.hint)
+    assert "same command again with --fingerprint SHA256:" in str(caught.value.hint)
     fingerprint = fingerprint_of(sshd_board.host_key)
     with pytest.raises(HostKeyError, match="has changed"):
         trust_device("pi5-a", inventory(), fingerprint=fingerprint)

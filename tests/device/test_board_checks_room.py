@@ -39,7 +39,11 @@ def test_a_home_folder_on_ext4_is_fine():
     [
         (HOME, Reading(Mount("/home", "ext4", ("ro",))), "sudo mount -o remount,rw /home"),
         (HOME, on("ext4", "noexec"), "sudo mount -o remount,exec /home"),
-        (Home("/root/.slmdeploy", "/root", writable=False), on(), "sudo install -d -o $(id -un) /root/.slmdeploy"),
+        (
+            Home("/root/.slmdeploy", "/root", writable=False),
+            on(),
+            "sudo install -d -o $(id -un) /root/.slmdeploy",
+        ),
     ],
 )
 def test_a_home_folder_where_nothing_can_be_written_or_started(home, mount, command):

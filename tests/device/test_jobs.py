@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 import uuid
 from contextlib import closing
@@ -232,6 +233,23 @@ def test_starting_again_after_a_lost_answer_starts_nothing_twice(tmp_path):
     assert list(job.follow()) == ["done"]
     assert (tmp_path / "runs").read_text() == "x\n"
     assert sum(job.id in command.argv for command in board.commands) == 2
+
+
+def test_a_run_whose_connection_is_lost_while_it_starts_goes_on(here, monkeypatch):
+    """Nobody is there to hear that it has started."""
+
+    def unheard(argv, **how):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "wb") as out:
+            subprocess.run(argv, input=how["stdin"], stdout=out, stderr=out, check=False)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(here, "check", unheard)
+        job = start_job(here, sh("sleep 0.2; echo done; exit 3"), name="t")
+    wait_until(lambda: job.state().name != "absent")
+    lines, end = followed(job)
+    assert (lines, end.code) == (["done"], 3)
 
 
 def test_starting_again_after_a_lost_question_starts_it_once(tmp_path):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import threading
+import time
 from contextlib import ExitStack, closing
 
 import pytest
@@ -11,6 +15,7 @@ from slmdeploy.device.connect import connect
 from slmdeploy.device.detached import RUNNER
 from slmdeploy.device.jobs import start_job
 from slmdeploy.device.lease import leased, read_holder
+from slmdeploy.device.owner import owner_name
 from slmdeploy.errors import DeviceError
 from slmdeploy.transport.local import LocalTransport
 
@@ -52,6 +57,34 @@ def test_stealing_says_whom_it_was_taken_from_and_the_robbed_one_learns_of_it(bo
             robbed.renew()
 
 
+@pytest.fixture
+def ended():
+    """The owner's name of a process of this user and computer that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return re.sub(r"process \d+", f"process {process.pid}", owner_name())
+
+
+def test_a_process_of_ours_that_has_ended_holds_nothing_any_more(board, ended):
+    with leased(board, owner=ended) as left, leased(board) as lease:
+        assert lease.taken_from.owner == ended
+        lease.renew()
+        with pytest.raises(DeviceError, match="taken from us"):
+            left.renew()
+
+
+def test_what_a_process_of_ours_left_running_is_ended_with_it(board, ended, monkeypatch):
+    monkeypatch.setattr("slmdeploy.device.jobs.owner_name", lambda: ended)
+    job = start_job(board, ["sleep", "600"], name=RUNNER)
+    with leased(board, owner=ended), leased(board):
+        assert job.state().reason == "stopped"
+
+
+def test_a_process_of_ours_that_lives_is_asked_first(board):
+    with leased(board), pytest.raises(DeviceError, match="in use"), leased(board):
+        pass
+
+
 def test_letting_go_of_a_stolen_lease_leaves_the_new_one_alone(board):
     with ExitStack() as stack:
         robbed = stack.enter_context(leased(board, owner="lab@a (process 1)"))
@@ -60,21 +93,43 @@ def test_letting_go_of_a_stolen_lease_leaves_the_new_one_alone(board):
         assert read_holder(board).owner == "eve@b (process 2)"
 
 
+def wait_until(true):
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+
+
 def test_a_lease_ends_by_itself(board):
-    with leased(board, owner="lab@a (process 1)", ttl_s=0), leased(board, owner="eve@b"):
-        assert read_holder(board).owner == "eve@b"
+    with leased(board, owner="lab@a", ttl_s=1) as lease, lease.quiet():
+        wait_until(lambda: read_holder(board) is None)
+        with leased(board, owner="eve@b"):
+            assert read_holder(board).owner == "eve@b"
+
+
+def test_signs_of_life_keep_a_lease(board):
+    with leased(board, owner="lab@a", ttl_s=2):
+        wait_until(lambda: read_holder(board).age_s > 2)
+        assert read_holder(board).left_s > 0
 
 
 def test_a_run_of_the_owner_holds_a_lease_whose_host_is_gone(board):
     with ExitStack() as stack:
-        stack.enter_context(leased(board, ttl_s=0))
-        job = start_job(board, ["sleep", "60"], name=RUNNER)
+        stack.enter_context(stack.enter_context(leased(board, ttl_s=1)).quiet())
+        job = start_job(board, ["sleep", "600"], name=RUNNER)
         stack.callback(job.stop)
-        assert read_holder(board).run == job.id
-        with pytest.raises(DeviceError, match=f"until its run {job.id} ends"):
+        wait_until(lambda: read_holder(board).left_s <= 0)
+        with pytest.raises(DeviceError, match=f"when its run {job.id} ends"):
             stack.enter_context(leased(board, owner="eve@b"))
         job.stop()
         stack.enter_context(leased(board, owner="eve@b"))
+
+
+def test_any_other_run_does_not_hold_it(board):
+    with ExitStack() as stack:
+        stack.enter_context(stack.enter_context(leased(board, ttl_s=1)).quiet())
+        job = start_job(board, ["sleep", "600"], name="agent")
+        stack.callback(job.stop)
+        wait_until(lambda: read_holder(board) is None)
 
 
 def test_a_lease_of_before_a_restart_is_over(board, tmp_path):

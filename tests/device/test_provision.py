@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from slmdeploy.device import runtime_removal
+from slmdeploy.device.deployments import Listing
+from slmdeploy.device.garbage import collect_garbage
 from slmdeploy.device.provision import Plan, bring, plan_native, plan_python
-from slmdeploy.device.runtime_removal import plan_removal, remove_runtime
+from slmdeploy.device.runtime_removal import remove_runtime, users_of
 from slmdeploy.device.runtimes import find_runtime, list_runtimes
 from slmdeploy.errors import ConnectError, RunnerError, UsageError
 from slmdeploy.runtime.build import runner_files
@@ -112,11 +115,16 @@ def test_the_native_runner_computes_the_right_answer(device: LocalTransport) -> 
 
 
 def test_a_removal_leaves_nothing_of_it(device: LocalTransport, tmp_path: Path) -> None:
-    bring(litert(tmp_path), device)
-    removal = plan_removal(device, "litert")
-    remove_runtime(device, "litert", removal, force=False)
+    sent, _ = bring(litert(tmp_path), device)
+    there = files(device)
+    would = remove_runtime(device, "litert", dry_run=True)
+    assert files(device) == there
+    gone = remove_runtime(device, "litert")
+    assert (gone.paths, gone.bytes) == (would.paths, would.bytes)
+    assert gone.bytes >= sent.sent_bytes
     assert files(device) == set()
     assert list_runtimes(device) == ()
+    assert not (Path(device.home()) / "runtimes/litert").exists()
 
 
 def test_a_removal_leaves_the_other_runtimes(device: LocalTransport, tmp_path: Path) -> None:
@@ -126,31 +134,53 @@ def test_a_removal_leaves_the_other_runtimes(device: LocalTransport, tmp_path: P
         plan_python("tflite-runtime", this_python("tflite-runtime"), {"tflite-runtime": old}),
         device,
     )
-    remove_runtime(device, "litert", plan_removal(device, "litert"), force=False)
+    remove_runtime(device, "litert")
     found = find_runtime(device, "tflite-runtime")
     # Both have the very same interpreter.py, which is one blob.
     assert (Path(found.folder) / "tflite_runtime/interpreter.py").read_text() == INTERPRETER
-    assert not plan_removal(device, "litert").places
+    assert not remove_runtime(device, "litert").paths
 
 
 def test_what_a_deployment_needs_is_not_removed_unless_forced(
     device: LocalTransport, tmp_path: Path
 ) -> None:
     bring(litert(tmp_path), device)
-    manifest = Path(device.home()) / "bundles/my bundle/abc/manifest.json"
+    manifest = Path(device.home()) / "bundles/my bundle/0123456789ab/manifest.json"
     manifest.parent.mkdir(parents=True)
     manifest.write_text('{"artifact":\n {"runtime": "litert"}}')
-    removal = plan_removal(device, "litert")
-    assert removal.used_by == ("my bundle/abc",)
-    with pytest.raises(UsageError, match="my bundle/abc") as caught:
-        remove_runtime(device, "litert", removal, force=False)
+    assert users_of(device, "litert") == ("my bundle@0123456789ab",)
+    assert users_of(device, "executorch") == ()
+    with pytest.raises(UsageError, match="my bundle@0123456789ab") as caught:
+        remove_runtime(device, "litert")
     assert "--force" in str(caught.value.hint)
     assert find_runtime(device, "litert")
-    remove_runtime(device, "litert", removal, force=True)
+    remove_runtime(device, "litert", force=True)
     assert list_runtimes(device) == ()
 
 
+def test_what_runs_is_not_removed_even_by_force(
+    device: LocalTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, installed = bring(litert(tmp_path), device)
+    assert installed is not None
+    place = installed.folder.removeprefix(f"{device.home()}/")
+    monkeypatch.setattr(
+        runtime_removal, "list_deployments", lambda *_, **__: Listing(running={place})
+    )
+    with pytest.raises(UsageError, match="runs on board now"):
+        remove_runtime(device, "litert", force=True)
+    assert find_runtime(device, "litert")
+
+
 def test_a_runtime_that_is_not_there_needs_no_removal(device: LocalTransport) -> None:
-    removal = plan_removal(device, "litert")
-    assert removal.places == ()
-    remove_runtime(device, "litert", removal, force=False)
+    assert remove_runtime(device, "litert").paths == ()
+
+
+def test_garbage_collection_leaves_what_was_provisioned(
+    device: LocalTransport, tmp_path: Path
+) -> None:
+    _, installed = bring(litert(tmp_path), device)
+    collect_garbage(device)
+    assert installed is not None
+    assert find_runtime(device, "litert") == installed
+    assert bring(litert(tmp_path / "again"), device)[0].sent_bytes == 0

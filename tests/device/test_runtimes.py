@@ -55,6 +55,12 @@ def test_a_native_runtime_needs_no_environment() -> None:
     assert (found, found.env) == (native, {})
 
 
+def test_what_is_ready_needs_its_folders_and_the_numpy_that_came_with_it() -> None:
+    places = parse_places(said(record_text(LITERT, HOME)), HOME)
+    assert places.needed() == {"litert/aaa", "numpy/bbb"}
+    assert places.needed(but="litert") == frozenset()
+
+
 def test_folders_that_nobody_tried_are_listed_but_not_ready() -> None:
     places = parse_places(said(), HOME)
     assert places.folders == ("litert/aaa", "numpy/bbb", "executorch/ccc")

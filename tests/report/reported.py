@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from slmdeploy.bench.measure import measure, measure_invoke
+from slmdeploy.bench.observing import with_sensors
 from slmdeploy.bench.summary import size_values
 from slmdeploy.bench.workload import invoke_workload, synthetic
 from slmdeploy.compress.recipe import BUILTIN_RECIPES
+from slmdeploy.device.probes.series import Observed
 from slmdeploy.errors import RunnerError
 from slmdeploy.store.record import Record, make_record
 
@@ -36,6 +38,19 @@ def decoder(name: str = "aaa", itl_ms=(10.0, 10.0, 12.5), *, tokens=8, threads=4
     runner = FakeRunner(scripts)
     measured = measure(runner, workload, processes=len(scripts), warmup=0, threads=threads)
     return made(measured, name, **changes)
+
+
+def on_a_board(name: str = "eee", *readings, reason=None) -> Record:
+    """A decoder on a board whose sensors said this, or were not read for that reason."""
+    workload = synthetic(1000, prompt=100, generate=21)
+    measured = measure(
+        FakeRunner([generation([100.0] * 20)]),
+        workload,
+        processes=1,
+        warmup=0,
+        observe=lambda samples: with_sensors(samples, Observed(readings), reason),
+    )
+    return made(measured, name)
 
 
 def partly_failed(name: str = "bbb") -> Record:

@@ -14,7 +14,8 @@ from slmdeploy.report.definitions import metrics_page
 from slmdeploy.report.numbers import ABSENT
 from slmdeploy.report.render import FORMATS, render, render_text
 
-from .reported import decoder, failed, generic, partly_failed
+from ..bench.watched import series  # noqa: TID252
+from .reported import decoder, failed, generic, on_a_board, partly_failed
 
 ROOT = Path(__file__).parents[2]
 RECORDS = [decoder("aaa"), partly_failed("bbb"), failed("ccc"), generic("ddd")]
@@ -90,6 +91,12 @@ def test_json_has_its_schema_and_the_numbers_in_their_own_units():
 def test_json_names_the_conditions_that_differ():
     document = json.loads(render_text("json", [decoder("a"), decoder("b", threads=2)]))
     assert document["different_conditions"] == {"threads": {"4": ["a"], "2": ["b"]}}
+
+
+def test_csv_says_which_sensors_stand_behind_a_value_and_which_are_estimates():
+    record = on_a_board("eee", series("power_pmic_w", [5.0] * 6, of="sum of rails"))
+    (row,) = csv.DictReader(io.StringIO(render_text("csv", [record])))
+    assert "power_mean_w: power_pmic_w (estimate) of sum of rails" in row["sensors"]
 
 
 def test_csv_has_one_line_per_record_and_plain_numbers():

@@ -5,7 +5,8 @@ import pytest
 from slmdeploy.report.numbers import ABSENT
 from slmdeploy.report.sheet import make_sheets
 
-from .reported import decoder, failed, generic, partly_failed
+from ..bench.watched import series  # noqa: TID252
+from .reported import decoder, failed, generic, on_a_board, partly_failed
 
 
 def cells(record_or_records):
@@ -100,3 +101,34 @@ def test_a_metric_that_an_old_record_does_not_have_is_said_to_be_missing():
 @pytest.mark.parametrize("records", [[]])
 def test_no_records_make_no_sheet(records):
     assert make_sheets(records) == ()
+
+
+def test_what_the_board_said_has_a_column():
+    _, (row,) = cells(on_a_board("eee", series("temperature_c", [50.0, 71.5, 70.0], of="cpu")))
+    assert row["Peak temperature, C"] == "71.50"
+    assert row["Temperature at start, C"] == "50.00"
+
+
+def test_power_names_its_sensor_and_that_it_is_an_estimate():
+    sheet, (row,) = cells(on_a_board("eee", series("power_pmic_w", [5.0] * 6, of="sum of rails")))
+    value, marker = row["Power, W"].rstrip("]").split(" [")
+    assert value == "5.000"
+    assert sheet.footnotes[int(marker) - 1] == "power_pmic_w (estimate) of sum of rails"
+    assert row["Energy per token, J"].startswith("0.5000 [")
+
+
+def test_what_no_board_has_takes_no_column_but_says_why():
+    sheet, (row,) = cells(on_a_board(reason="the board has no Python"))
+    assert "Power, W" not in row
+    assert any("Power, " in text and "the board has no Python" in text for text in sheet.footnotes)
+
+
+def test_a_board_without_a_sensor_beside_one_that_has_it_is_a_dash_with_the_reason():
+    records = [
+        on_a_board("eee", series("power_total_w", [5.0] * 6, of="VDD_IN")),
+        on_a_board("fff", series("power_total_w", [], reason="this board has no power sensor")),
+    ]
+    sheet, (_, without) = cells(records)
+    marker = int(without["Power, W"].split("[")[1].rstrip("]"))
+    assert without["Power, W"].startswith(ABSENT)
+    assert sheet.footnotes[marker - 1] == "this board has no power sensor"

@@ -207,20 +207,21 @@ def test_a_command_is_a_text_and_a_failed_one_a_reason(start) -> None:
 def test_it_ends_when_it_is_told(start, tmp_path) -> None:
     (tmp_path / "temp").write_text("1\n")
     stop = tmp_path / "stop"
-    running = start({"sources": [files(tmp_path / "temp")], "stop": str(stop)})
+    running = start({"sources": [files(tmp_path / "temp")], "stop": [str(stop)]})
     running.until(reads)
     stop.touch()
-    assert running.end()["end"] == "told"
+    assert running.end()["end"] == f"there is {stop}"
     assert running.process.wait() == 0
 
 
-def test_it_ends_when_the_lease_is_gone(start, tmp_path) -> None:
-    lease = tmp_path / "lease"
-    lease.touch()
-    running = start({"sources": [files(lease)], "lease": str(lease)})
+def test_it_ends_when_the_lease_is_over_or_another_one_is_there(start, tmp_path) -> None:
+    (tmp_path / "temp").write_text("1\n")
+    ends = [tmp_path / "lease" / "7.over", tmp_path / "lease" / "8"]
+    running = start({"sources": [files(tmp_path / "temp")], "stop": [str(end) for end in ends]})
     running.until(reads)
-    lease.unlink()
-    assert running.end()["end"] == "lease"
+    ends[1].parent.mkdir()
+    ends[1].touch()
+    assert running.end()["end"] == f"there is {ends[1]}"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from slmdeploy.errors import OfflineError, UnknownNameError
+from slmdeploy.errors import DiskSpaceError, OfflineError, UnknownNameError
 from slmdeploy.runtime import wheel_packages
+from slmdeploy.runtime.elf import read_elf
+from slmdeploy.runtime.requirements import REQUIREMENTS
 from slmdeploy.runtime.wheel_packages import (
     fetch_package,
     find_package,
@@ -144,10 +146,27 @@ def test_a_wheel_without_libraries_is_refused(
 
 
 def test_a_full_disk_is_told_before_the_download(monkeypatch: pytest.MonkeyPatch) -> None:
-    from slmdeploy.errors import DiskSpaceError
-
     commands = give(monkeypatch, {})
     monkeypatch.setattr(wheel_packages, "_WANTED_BYTES", 1 << 60)
     with pytest.raises(DiskSpaceError):
         fetch_package(runtime_wheel("litert", "3.11", "aarch64"), "litert")
     assert commands == []
+
+
+@pytest.mark.board
+@pytest.mark.parametrize("runtime", ["litert", "tflite-runtime"])
+def test_the_libraries_need_what_the_doctor_asks_of_boards(
+    monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    monkeypatch.delenv("SLMDEPLOY_CACHE_DIR")
+    try:
+        folder = find_package(runtime_wheel(runtime, "3.11", "aarch64"), runtime)
+    except OfflineError as error:
+        pytest.skip(f"emulated boards need what scripts/setup --boards fetches: {error.message}")
+    needs: dict[str, tuple[int, ...]] = {}
+    for library in folder.rglob("*.so"):
+        for family, version in read_elf(library).versions.items():
+            needs[family] = max(version, needs.get(family, ()))
+    asked = REQUIREMENTS[runtime].symbols
+    assert needs["GLIBC"] == asked["GLIBC"]
+    assert {family: needs[family] for family in asked} == dict(asked)

@@ -12,8 +12,8 @@ from slmdeploy import pipeline
 from slmdeploy.device.connect import connect
 from slmdeploy.device.runtimes import find_runtime
 from slmdeploy.device.types import Device
-from slmdeploy.errors import DeviceError, OfflineError
-from slmdeploy.progress import silent
+from slmdeploy.errors import ConnectError, DeviceError, OfflineError, TransferError
+from slmdeploy.progress import Step, silent
 from slmdeploy.runtime.smoke import INPUT, OUTPUT, PYTHON_TEST, TFLITE
 from slmdeploy.runtime.wheel import find_wheel
 from slmdeploy.runtime.wheel_packages import find_package, numpy_wheel, runtime_wheel
@@ -172,3 +172,36 @@ def test_a_dead_board_does_not_stop_the_others(
     assert done.installed is not None
     (gone,) = pipeline.unprovision(["fine"], "executorch")
     assert gone.error is None
+
+
+@pytest.mark.board
+@pytest.mark.slow
+def test_after_a_power_cut_the_same_command_completes(own_board: OwnBoard) -> None:
+    need("executorch")
+    board = own_board("rpi5")
+    device = board.device("pi")
+
+    def cut_in_the_middle(step: Step) -> None:
+        if step.unit == "bytes" and step.done and step.total and step.done > step.total // 2:
+            board.cut()
+
+    with pytest.raises(ConnectError):
+        provision_device(
+            device, "executorch", fetch=False, dry_run=False, progress=cut_in_the_middle
+        )
+    board.boot()
+    assert not [path for path in left(board) if "/runtimes/" in path]
+    done = provision(device, "executorch")
+    assert done.installed is not None
+    assert 0 < (done.sent_bytes or 0) < 12_000_000  # what had arrived is not sent again
+    assert [path for path in left(board) if "/incoming/" in path] == []
+
+
+@pytest.mark.board
+@pytest.mark.slow
+def test_a_full_disk_is_told_before_the_first_byte(own_board: OwnBoard) -> None:
+    need("litert")
+    board = own_board("rpi5", home_disk=16 << 20)
+    with pytest.raises(TransferError, match="bytes free"):
+        provision(board.device("pi"), "litert")
+    assert left(board) == []

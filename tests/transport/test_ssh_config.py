@@ -178,6 +178,29 @@ def test_an_endpoint_without_a_host():
         resolve(Endpoint("pi5-a"))
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"host": "-oProxyCommand=reboot"},
+        {"host": "pi;reboot"},
+        {"host": "pi`reboot`"},
+        {"host": "pi\nProxyCommand reboot"},
+        {"user": "-x"},
+        {"user": "lab$(reboot)"},
+        {"user": "lab\nProxyCommand reboot"},
+    ],
+    ids=repr,
+)
+def test_names_that_a_shell_would_read_are_refused(home: Path, wrong: dict[str, str]):
+    (home / ".ssh" / "config").write_text("Host *\n ProxyCommand ssh gate nc %h %p\n")
+    with pytest.raises(ProfileError, match="cannot be"):
+        resolve(Endpoint(**{"name": "pi5-a", "host": "pi", **wrong}))
+
+
+def test_a_user_of_a_domain_is_a_name(home: Path):
+    assert resolved(home, "", Endpoint("pi5-a", "pi", user="LAB\\me")).user == "LAB\\me"
+
+
 def test_another_configuration_or_none(home: Path, monkeypatch: pytest.MonkeyPatch):
     (home / ".ssh" / "config").write_text("Host pi\n User usual\n")
     (home / "other").write_text("Host pi\n User other\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import socket
 import sys
 import threading
@@ -14,9 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from slmdeploy.device.adding import add_device, trust_device
+from slmdeploy.device.fingerprint import fingerprint_of
+from slmdeploy.device.inventory import load_inventory
+from slmdeploy.device.project import Project
 from slmdeploy.device.types import Device
 from slmdeploy.errors import AuthError, ConnectError, HostKeyError
 from slmdeploy.transport.ssh import SshTransport
+from slmdeploy.transport.ssh_config import CONFIG_VARIABLE
 from tests.boards.sshd import SshdBoard, make_key, running_board
 
 # Copies bytes between its standard input and output and a port, as nc does.
@@ -121,6 +127,39 @@ def test_the_way_is_closed_with_the_connection(sshd_board: Device, gate: SshdBoa
     assert set(threading.enumerate()) <= before
 
 
+def test_a_jump_host_that_dies_in_the_middle(
+    sshd_board: Device, own_sshd: SshdBoard, tmp_path: Path
+):
+    config = tmp_path / "config"
+    config.write_text(
+        "Host 127.0.0.1\n ProxyJump gate\n" + block(own_sshd, known(tmp_path, own_sshd))
+    )
+    with opened(sshd_board, config) as ssh:
+        lines = ssh.stream(["sh", "-c", "echo one; sleep 300"])
+        assert next(lines) == "one"
+        own_sshd.kill()
+        with pytest.raises(ConnectError, match=r"board-a .* was lost while 'sh' ran"):
+            next(lines)
+        own_sshd.start()
+        assert ssh.check(["echo", "again"]).stdout == "again\n"
+
+
+def test_a_board_is_added_and_trusted_through_a_jump_host(
+    sshd_board: Device, gate: SshdBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = tmp_path / "config"
+    config.write_text("Host 127.0.0.1\n ProxyJump gate\n" + block(gate, known(tmp_path, gate)))
+    monkeypatch.setenv(CONFIG_VARIABLE, str(config))
+    file = tmp_path / "devices.toml"
+    new = replace(sshd_board, name="pi5-a", host_key=None)
+    fingerprint = fingerprint_of(sshd_board.host_key)
+    before = gate.log().count("Accepted publickey")
+    added = add_device(new, file, load_inventory(Project(tmp_path)), fingerprint=fingerprint)
+    assert (added.logged_in, added.key.line) == (True, sshd_board.host_key)
+    assert not trust_device("pi5-a", load_inventory(Project(tmp_path))).changed
+    assert gate.log().count("Accepted publickey") > before
+
+
 def test_the_host_key_of_a_jump_host_is_checked(
     sshd_board: Device, gate: SshdBoard, tmp_path: Path
 ):
@@ -216,6 +255,18 @@ def test_a_board_is_reached_through_a_program_which_ends_with_it(
         assert Path(f"/proc/{pid}").exists()
         assert os.getsid(pid) == pid  # Ctrl-C here does not reach it
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_program_that_dies_in_the_middle(sshd_board: Device, tmp_path: Path):
+    config = tmp_path / "config"
+    config.write_text(f"Host 127.0.0.1\n ProxyCommand {relay(tmp_path)}\n")
+    with opened(sshd_board, config) as ssh:
+        lines = ssh.stream(["sh", "-c", "echo one; sleep 300"])
+        assert next(lines) == "one"
+        os.kill(int((tmp_path / "its pid").read_text()), signal.SIGKILL)
+        with pytest.raises(ConnectError, match="was lost while 'sh' ran"):
+            next(lines)
+        assert ssh.check(["echo", "again"]).stdout == "again\n"
 
 
 def test_a_program_that_is_not_there(sshd_board: Device, tmp_path: Path):

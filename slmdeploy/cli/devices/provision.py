@@ -80,4 +80,4 @@ def _removed_text(device: str, done: Unprovisioned) -> str:
         return f"{device}: has no {done.runtime}"
     verb = "would remove" if done.dry_run else "removed"
     users = f" (needed by {', '.join(done.used_by)})" if done.used_by else ""
-    return f"{device}: {verb} {', '.join(done.places)}{users}"
+    return f"{device}: {verb} {', '.join(done.places)} ({bytes_text(done.bytes)}){users}"

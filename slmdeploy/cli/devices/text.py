@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["key_notes", "value_text"]
+from slmdeploy.cli.console import bytes_text
+
+if TYPE_CHECKING:
+    from slmdeploy.device.deployments import Removed
+
+__all__ = ["key_notes", "removed_text", "value_text"]
 
 _WITNESSES = {
     "inventory": "The host key is the one that was pinned before.",
@@ -34,3 +39,14 @@ def key_notes(witness: str | None, stale: str | None) -> list[str]:
     if stale is not None:
         notes.append(f"known_hosts has another key still; ssh wants: ssh-keygen -R '{stale}'")
     return notes
+
+
+def removed_text(device: str, done: Removed, *, details: bool) -> str:
+    """What was removed from a device: one line, and with ``details`` one for each path."""
+    if not done.paths:
+        return f"{device}: nothing to remove"
+    verb = "would remove" if done.dry_run else "removed"
+    lines = [f"{device}: {verb} {bytes_text(done.bytes)} in {len(done.paths)} places"]
+    if details:
+        lines += [f"  {path}  {bytes_text(size)}" for path, size in done.paths]
+    return "\n".join(lines)

@@ -52,7 +52,7 @@ CLOCKS = Probe(
         Source(f"{_POLICY}/scaling_max_freq", 0.5),
         Source(f"{_POLICY}/scaling_min_freq"),
         Source(f"{_POLICY}/cpuinfo_max_freq"),
-        Source(_ARM, 2.0),
+        Source(_ARM, 4.0),
     ),
     parse_clocks,
 )

@@ -50,6 +50,6 @@ def _faults(raw: Raw) -> Iterator[Measured]:
 
 PROCESS = Probe(
     "process",
-    (Source(_STATUS, 0.5), Source(_ROLLUP, 2.0), Source(_STAT, 0.5)),
+    (Source(_STATUS, 0.5, until="Threads:"), Source(_ROLLUP, 2.0), Source(_STAT, 0.5)),
     parse_process,
 )

@@ -10,7 +10,7 @@ from slmdeploy.device.probes.types import PID, Measured, Probe, Raw, Source, Tex
 from slmdeploy.errors import CommandError
 from slmdeploy.transport.base import Transport
 
-__all__ = ["parse_reading", "read_probes", "values_of"]
+__all__ = ["parse_reading", "read_probes", "source_rows", "values_of"]
 
 _TIMEOUT_S = 90.0
 
@@ -35,7 +35,7 @@ def read_probes(
     """
     chosen = [probe for probe in probes(names) if pid is not None or not probe.of_process]
     argv = ["sh", "-c", READ, "sh", "" if pid is None else str(pid)]
-    result = transport.run(argv, stdin=_rows(chosen).encode(), timeout=_TIMEOUT_S)
+    result = transport.run(argv, stdin=source_rows(chosen).encode(), timeout=_TIMEOUT_S)
     rounds = parse_reading(result.stdout)
     if not rounds:
         raise CommandError(("sh",), result.code, result.stderr)
@@ -71,8 +71,8 @@ def parse_reading(text: str) -> list[Raw]:
     return list(rounds)
 
 
-def _rows(chosen: Iterable[Probe]) -> str:
-    """What the script reads: each source once, twice where two readings are needed."""
+def source_rows(chosen: Iterable[Probe]) -> str:
+    """Standard input of the script: each source once, twice where two readings are needed."""
     wanted: dict[str, tuple[int, Source]] = {}
     for probe in chosen:
         rounds = 1 if probe.between is None else 2

@@ -84,6 +84,7 @@ class _Reader:
     before: dict[str, Raw] = field(default_factory=dict)
     points: dict[tuple[str, str, int | None], _Points] = field(default_factory=dict)
     pid: int | None = None
+    has_read: bool = False
 
     def take(self, line: dict[str, Any]) -> None:
         if "key" in line:
@@ -98,6 +99,7 @@ class _Reader:
             for number, why in dict(line.get("miss", {})).items():
                 self.raw[self.ids[int(number)][0]] = Text(None, str(why))
             self._measure(int(line["t"]), {int(index) for index in line["read"]})
+            self.has_read = True
 
     def _measure(self, t_ns: int, read: set[int]) -> None:
         sources = {self.keys[index] for index in read if index < len(self.keys)}
@@ -174,7 +176,9 @@ def _series(reader: _Reader) -> Iterator[Series]:
 
 
 def _never(reader: _Reader) -> Iterator[Series]:
-    """What a probe says that was read not once: there is no such sensor."""
+    """What a probe says that was read not once, though others were: there is no such sensor."""
+    if not reader.has_read:
+        return
     known = {quantity for quantity, _, _ in reader.points}
     for probe in reader.probes:
         if probe.parse is not None and not probe.of_process:

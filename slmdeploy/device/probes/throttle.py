@@ -90,7 +90,7 @@ def _flag(raw: Raw, quantity: str, of: str, key: str) -> Measured:
 THROTTLE = Probe(
     "throttle",
     (
-        Source(_VCGENCMD, 1.0),
+        Source(_VCGENCMD, 2.0),
         Source(f"{_HWMON}/in0_lcrit_alarm", 0.5),
         Source(f"{_COOLING}/cur_state", 0.5),
         Source(f"{_COOLING}/type"),

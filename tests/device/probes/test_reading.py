@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from slmdeploy.device.connect import connect
 from slmdeploy.device.probes.definitions import DEFINITIONS
-from slmdeploy.device.probes.reading import parse_reading, read_probes, values_of
+from slmdeploy.device.probes.reading import parse_reading, read_probes, source_rows, values_of
 from slmdeploy.device.probes.registry import probes
+from slmdeploy.device.probes.script import READ
 from slmdeploy.device.probes.types import Text
 from slmdeploy.errors import CommandError, UnknownNameError
 from slmdeploy.transport.base import Result
@@ -18,6 +23,7 @@ from slmdeploy.transport.local import LocalTransport
 from .recorded import BOARDS, FOLDER, is_whole, reading, texts
 
 ALL = probes()
+ROWS = source_rows(ALL)
 RECORDED = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.txt"))
 
 
@@ -72,6 +78,20 @@ def test_this_computer_is_read_by_plain_shell():
     assert found["power_mode"].reason == "nvpmodel is not on this board"
 
 
+@pytest.mark.parametrize("shell", [["busybox", "sh"], ["bash"], ["dash"]], ids=" ".join)
+def test_any_shell_reads_the_same_things(shell):
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"there is no {shell[0]} here")
+    found = []
+    for argv in (shell, ["sh"]):
+        command = [*argv, "-c", READ, "sh", "1"]
+        said = subprocess.run(command, input=ROWS, capture_output=True, text=True, check=True)
+        assert said.stderr == ""
+        found.append([sorted(raw) for raw in parse_reading(said.stdout)])
+    assert found[0] == found[1]
+    assert len(found[0]) == 2
+
+
 def test_only_what_is_asked_for_is_read():
     found = read_probes(LocalTransport(), ["memory"])
     assert {one.sensor for one in found} == {"/proc/meminfo", "/proc/swaps", "/proc/vmstat"}
@@ -93,10 +113,29 @@ def test_a_shell_that_cannot_run_it_is_an_error(tmp_path: Path):
 
 
 def test_a_reading_over_a_real_ssh_connection(sshd_board):
-    from contextlib import closing
-
-    from slmdeploy.device.connect import connect
-
     with closing(connect(sshd_board)) as transport:
         found = {one.quantity: one for one in read_probes(transport)}
     assert isinstance(found["load_others_cores"].value, float)
+
+
+@pytest.mark.board
+@pytest.mark.parametrize(
+    ("kind", "total"),
+    [
+        ("rpi4", None),
+        ("rpi5", "power_pmic_w"),
+        ("orin_nano", "power_total_w"),
+        ("agx_orin", "power_rails_w"),
+    ],
+)
+def test_an_emulated_board_says_what_was_recorded_of_it(kind, total, request):
+    board = request.getfixturevalue(kind)
+    chosen = ["temperature", "clocks", "governor", "power", "throttle", "mode", "fan"]
+    with closing(connect(board.device("board"))) as transport:
+        found = read_probes(transport, chosen)
+    recorded = reading(kind.replace("_", "-"))
+    assert found == tuple(one for probe in probes(chosen) for one in values_of(probe, recorded))
+    known = {one.quantity for one in found if one.value is not None}
+    assert known & {"power_pmic_w", "power_total_w", "power_rails_w"} == (
+        {total} if total else set()
+    )

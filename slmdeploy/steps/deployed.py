@@ -1,0 +1,74 @@
+"""What a person asks of the deployments on devices: connect, do it, let go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import TypeVar
+
+from slmdeploy.device import deployments as rooms
+from slmdeploy.device.connect import connect
+from slmdeploy.device.deployments import Removed, Rollback, Version, list_deployments
+from slmdeploy.device.garbage import KEPT_VERSIONS, collect_garbage
+from slmdeploy.device.inventory import load_inventory
+from slmdeploy.device.types import Device
+from slmdeploy.steps.at_once import on_each
+from slmdeploy.steps.outcomes import Attempt
+from slmdeploy.transport.base import Transport
+
+__all__ = ["deployments", "gc", "remove_deployment", "rollback", "version_words"]
+
+T = TypeVar("T")
+
+
+def deployments(devices: Sequence[str]) -> tuple[Attempt[tuple[Version, ...]], ...]:
+    """Which versions of which bundles are on devices (selectors), the current ones first."""
+    return _each(devices, lambda transport: list_deployments(transport).versions)
+
+
+def rollback(device: str, version: str, *, dry_run: bool = False) -> Rollback:
+    """Make the version before the current one current again; ``NAME@DIGEST`` names another."""
+    name, digest = version_words(version)
+    return _on(
+        load_inventory().get(device),
+        lambda transport: rooms.roll_back(transport, name, digest, dry_run=dry_run),
+    )
+
+
+def remove_deployment(device: str, version: str, *, dry_run: bool = False) -> Removed:
+    """Remove a bundle from a device, or one version of it (``NAME@DIGEST``)."""
+    name, digest = version_words(version)
+    return _on(
+        load_inventory().get(device),
+        lambda transport: rooms.remove_deployment(transport, name, digest, dry_run=dry_run),
+    )
+
+
+def gc(
+    devices: Sequence[str], *, keep: int | None = None, dry_run: bool = False
+) -> tuple[Attempt[Removed], ...]:
+    """Remove from devices what no bundle there uses.
+
+    Args:
+        devices: Selectors, as ``--device`` takes them.
+        keep: Versions of each bundle that stay; ``None`` for the usual two.
+        dry_run: Only say what would be removed.
+    """
+    stay = KEPT_VERSIONS if keep is None else keep
+    return _each(devices, lambda transport: collect_garbage(transport, keep=stay, dry_run=dry_run))
+
+
+def version_words(version: str) -> tuple[str, str | None]:
+    """The parts of ``NAME`` or ``NAME@DIGEST``."""
+    name, at, digest = version.rpartition("@")
+    return (name, digest) if at else (version, None)
+
+
+def _each(devices: Sequence[str], work: Callable[[Transport], T]) -> tuple[Attempt[T], ...]:
+    chosen = load_inventory().select(devices)
+    return on_each(chosen, lambda device: _on(device, work), lambda value: value)
+
+
+def _on(device: Device, work: Callable[[Transport], T]) -> T:
+    with closing(connect(device)) as transport:
+        return work(transport)
