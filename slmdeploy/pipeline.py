@@ -193,7 +193,7 @@ def export(
     """
     from slmdeploy.steps.preparing import Preparation
 
-    prepared = Preparation(
+    with Preparation(
         model,
         recipe=recipe,
         context=context,
@@ -204,8 +204,7 @@ def export(
         dry_run=dry_run,
         progress=progress,
         several=len(targets) > 1,
-    )
-    with prepared:
+    ) as prepared:
         return _each(targets, str, prepared.export)
 
 
