@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, NoReturn, Tuple
 
+from slmdeploy.runtime.litert_board.memory import let_go
 from slmdeploy.runtime.litert_board.program import Program, Signature
 from slmdeploy.runtime.litert_board.saying import REFUSED, UNLOADABLE, Failure, say
 
@@ -50,6 +51,7 @@ class Decoder:
                 if signature.inputs[key].any():
                     signature.inputs[key].fill(0)
             self._ready[name] = signature
+        let_go(self._program.path)
 
     def check_tokens(self, tokens: list[int]) -> None:
         """Refuse what cannot be fed.
