@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from slmdeploy.errors import SlmdeployError, UsageError
 from slmdeploy.progress import Progress, silent
+from slmdeploy.steps.at_once import at_once
 from slmdeploy.steps.outcomes import (
     Attempt,
     Exported,
@@ -78,23 +79,6 @@ def _each(
         except SlmdeployError as error:
             attempts.append(Attempt[T](name(item), None, error))
     return tuple(attempts)
-
-
-def _at_once(
-    devices: Sequence[str],
-    work: Callable[[Device, Progress], T],
-    progress: Progress = silent,
-    then: Callable[[T], Any] | None = None,
-) -> tuple[Attempt[Any], ...]:
-    """Do a step on all devices at once; ``then`` is done in this thread, one by one."""
-    from slmdeploy.steps.at_once import on_each, told_by
-
-    chosen = _devices(devices)
-    return on_each(
-        chosen,
-        lambda device: work(device, told_by(device, chosen, progress)),
-        then or (lambda value: value),
-    )
 
 
 def _name(device: Device) -> str:
@@ -224,7 +208,7 @@ def verify(
 
     if not devices:
         return _each(("host",), str, lambda _: verify_bundle(bundle, None, progress))
-    return _at_once(
+    return at_once(
         devices, lambda device, told: verify_bundle(bundle, device, told, use=Use(steal)), progress
     )
 
@@ -248,7 +232,7 @@ def provision(
     """
     from slmdeploy.steps.provisioning import provision_device
 
-    return _at_once(
+    return at_once(
         devices,
         lambda device, told: provision_device(
             device, runtime, fetch=fetch, dry_run=dry_run, progress=told
@@ -263,7 +247,7 @@ def unprovision(
     """Take a runtime off devices; refused where a deployment needs it, unless ``force``."""
     from slmdeploy.steps.provisioning import unprovision_device
 
-    return _at_once(
+    return at_once(
         devices,
         lambda device, _: unprovision_device(device, runtime, force=force, dry_run=dry_run),
     )
@@ -321,7 +305,7 @@ def push(
     from slmdeploy.steps.ready import push_to
 
     opened = open_bundle(bundle)
-    return _at_once(
+    return at_once(
         devices,
         lambda device, told: push_to(opened, device, verify=verify, dry_run=dry_run, progress=told),
         progress,
@@ -418,15 +402,30 @@ def bench(
         shown = _each(chosen, _name, lambda device: asked.show(device, progress))
         return tuple(Attempt(one.subject, None, one.error) for one in shown)
     with _store(store) as kept:
-        return _at_once(
-            devices, asked.run, progress, then=lambda measured: kept.get(kept.add(measured))
+        measured = at_once(
+            devices, asked.run, progress, then=lambda record: kept.get(kept.add(record))
         )
+    return tuple(one if one.value is None else _judged(one.subject, one.value) for one in measured)
+
+
+def _judged(device: str, record: Record) -> Attempt[Record]:
+    """A record, and beside one that counts for nothing an error that says so."""
+    from slmdeploy.errors import DeviceError
+
+    if record.status == "valid":
+        return Attempt(device, record)
+    said = (record.reason or "no reason is known").rstrip(".")
+    error = DeviceError(
+        f"No run on {device} counts: {said}.",
+        hint=f"What is known of it is kept: slmdeploy runs show {record.id}",
+    )
+    return Attempt(device, record, error)
 
 
 def runs(*, store: str | None = None) -> tuple[Record, ...]:
     """The records of the store, newest first, failed ones too."""
     with _store(store) as kept:
-        return tuple(kept.list(samples=False))
+        return tuple(reversed(kept.list(samples=False)))
 
 
 def record(run: str, *, store: str | None = None) -> Record:

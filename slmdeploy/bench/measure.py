@@ -103,7 +103,7 @@ def measure(
             events.extend(runner.generate(request))  # what came before an error stays
         except DeviceError as error:
             failed = failed_sample(
-                error.message, kind="generate", role=role, index=index, events=events
+                _said(error), kind="generate", role=role, index=index, events=events
             )
             return failed, isinstance(error, _AWAY)
         sample = sample_of(events, kind="generate", role=role, index=index)
@@ -151,13 +151,18 @@ def measure_invoke(
         try:
             outputs, events = runner.invoke(request)
         except DeviceError as error:
-            failed = failed_sample(error.message, kind="invoke", role=role, index=index)
+            failed = failed_sample(_said(error), kind="invoke", role=role, index=index)
             return failed, isinstance(error, _AWAY)
         sample = sample_of(events, kind="invoke", role=role, index=index)
         return judge_invoke(sample, workload, _output_fault(outputs)), False
 
     samples = _run_all(run, processes, warmup, progress, observe)
     return _measurement(workload, threads, samples)
+
+
+def _said(error: DeviceError) -> str:
+    """What was wrong and what to do, in a line."""
+    return error.message if error.hint is None else f"{error.message} {error.hint}"
 
 
 def _run_all(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from slmdeploy.device import lease_scripts as scripts
 from slmdeploy.device.jobs import Job
-from slmdeploy.device.owner import command_name, has_ended, owner_name
+from slmdeploy.device.owner import command_name, has_ended, host_mark, owner_name
 from slmdeploy.device.retry import Patience, retried
 from slmdeploy.errors import DeviceError
 from slmdeploy.transport.base import Transport
@@ -194,7 +194,7 @@ def read_holder(transport: Transport) -> Holder | None:
 
 
 def _take(transport: Transport, owner: str, command: str, ttl_s: int, *, steal: bool) -> Lease:
-    home, token = transport.home(), uuid.uuid4().hex
+    home, token = transport.home(), f"{host_mark()}-{uuid.uuid4().hex}"
 
     def ask(whose: str) -> str:
         argv = _script(
@@ -207,7 +207,7 @@ def _take(transport: Transport, owner: str, command: str, ttl_s: int, *, steal: 
 
     told = ask("steal" if steal else "-")
     holder = _holder(told)
-    if holder is not None and "taken" not in _fields(told) and has_ended(holder.owner):
+    if holder is not None and "taken" not in _fields(told) and _is_left(holder):
         _end_run(transport, holder)
         told = ask(holder.token)
     holder, number = _holder(told), _fields(told).get("taken")
@@ -217,6 +217,10 @@ def _take(transport: Transport, owner: str, command: str, ttl_s: int, *, steal: 
         f"{transport.name} is in use: {holder}.",
         hint="Wait for it, or take it from them with --steal; what they measure is then lost.",
     )
+
+
+def _is_left(holder: Holder) -> bool:
+    return holder.token.startswith(f"{host_mark()}-") and has_ended(holder.owner)
 
 
 def _end_run(transport: Transport, holder: Holder) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 import platform
 import re
 import sys
 from pathlib import Path
 
-__all__ = ["command_name", "has_ended", "owner_name"]
+__all__ = ["command_name", "has_ended", "host_mark", "owner_name"]
 
 _PROCESS = re.compile(r"(.*) \(process (\d+)\)")
 _SHOWN = 200
@@ -31,8 +32,24 @@ def owner_name() -> str:
     return f"{user}@{platform.node()} (process {os.getpid()})"
 
 
+def host_mark() -> str:
+    """Tells apart computers, and containers, where process numbers mean something else.
+
+    Made of the boot's id and of the namespace of process numbers (Linux).
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        marks = boot + os.readlink("/proc/self/ns/pid")  # noqa: PTH115  not a path
+    except OSError:  # not Linux
+        marks = platform.node()
+    return hashlib.sha256(marks.encode()).hexdigest()[:12]
+
+
 def has_ended(owner: str) -> bool:
-    """Whether an ``owner_name`` is that of a process of this user and computer that has ended."""
+    """Whether an ``owner_name`` is that of a process of this user and computer that has ended.
+
+    Ask only of owners with our ``host_mark``: names of computers are not unique.
+    """
     ours, theirs = _PROCESS.fullmatch(owner_name()), _PROCESS.fullmatch(owner)
     if ours is None or theirs is None or ours[1] != theirs[1]:
         return False

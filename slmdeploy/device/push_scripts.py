@@ -64,10 +64,15 @@ if [ "$2" = write ]; then
   mkdir -p "$home/blobs" "$home/incoming" && : >"$home/incoming/.try" &&
     rm -f "$home/incoming/.try" || exit 1
   # What pushes of the days before left when they were cut off.
-  find "$home/incoming" -type f -mtime +0 -exec rm -f {} + 2>/dev/null
-  find "$home/incoming" -depth -mindepth 1 -type d -mtime +0 -exec rmdir {} + 2>/dev/null
-  find "$home/bundles" "$home/runtimes" -name '*.part-*' -mtime +0 -prune \
-    -exec rm -rf {} + 2>/dev/null
+  set -- "$home"/incoming/*
+  if [ -e "$1" ]; then
+    find "$home/incoming" -type f -mtime +0 -exec rm -f {} + 2>/dev/null
+    find "$home/incoming" -depth -mindepth 1 -type d -mtime +0 -exec rmdir {} + 2>/dev/null
+  fi
+  set -- "$home"/bundles/*/*.part-* "$home"/runtimes/*/*.part-*
+  for left; do
+    [ ! -e "$left" ] || find "$left" -prune -mtime +0 -exec rm -rf {} +
+  done
 fi
 there=$home
 while [ ! -d "$there" ]; do there=${there%/*}; there=${there:-/}; done
@@ -208,12 +213,19 @@ adopt() {  # a part of a push that was cut off; what still writes to it is stopp
   [ -n "$(find "$old" -type f -name "$any")" ] || rm -rf "$old"
 }
 
-start=
+flush_small() {  # each of a few; of many all at once, since each costs a commit of the disk's
+  set -- "$in"/small/*
+  if [ $# -gt 16 ]; then sync -f "$in" 2>/dev/null || sync
+  else sync "$@" 2>/dev/null || sync; fi
+}
+
+flushing= start=
 [ ! -r /proc/$$/stat ] || {
   read -r row </proc/$$/stat
   start=$(set -f; set -- ${row##*) }; shift 19; echo "$1")
 }
 echo "$$ $start" >"$in/writer" && echo "$4" >"$in/owner" || exit 3
+sync "$in/owner" 2>/dev/null &  # after a power cut, who comes back is known by it
 part=$in/plan
 : >"$part" || exit 3
 blocks "$3" iflag=fullblock
@@ -228,7 +240,8 @@ while read -r op sha bytes mode kept count <&3; do
     blocks "$sha" iflag=fullblock
     (cd "$in/small" && exec tar -x -p -m -o -f ../archive) || exit 3
     rm -f "$part"
-    find "$in/small" -type f -exec sync {} + ;;
+    flush_small &
+    flushing=$! ;;
   blob)
     [ "$kept" != 0 ] || : >"$part" || exit 3
     said=$(grow "$count" | follow | digest)
@@ -238,6 +251,7 @@ while read -r op sha bytes mode kept count <&3; do
     echo "got $sha ${said%% *}" ;;
   esac
 done
+[ -z "$flushing" ] || wait "$flushing"
 [ ! -d "$in/small" ] || (
   cd "$in/small" || exit 1
   case $(digest </dev/null) in
@@ -265,7 +279,6 @@ tab=$(printf '\t')
 flush() { sync "$@" 2>/dev/null || sync; }
 finish() {
   [ -n "$build" ] || return 0
-  flush blobs "$build"
   made="$made ${place%/*}"
   if [ -e "$place" ]; then
     mv "$place" "$place.part-$tag-old"
@@ -290,14 +303,18 @@ current() {  # the newest first; what is first already stays as it is
   made="$made $1"
   mv -f "$1/.current-$tag" "$1/current"
 }
+mkdir -p "$in" blobs
 [ ! -d "$in/small" ] || mv -f "$in"/small/* blobs/
+cat >"$in/rows"
+# The shell reads byte by byte; awk does not.
+awk -F "$tab" '$1 == "blob" { index_ = "blobs/" $2 ".chunks" }
+  $1 == "chunk" { print $2, $3, $4 >index_ }' "$in/rows"
+sed "/^chunk$tab/d" "$in/rows" >"$in/few"
 while IFS=$tab read -r kind first second third fourth; do
   case $kind in
   blob)
     [ ! -f "$in/$first" ] || mv -f "$in/$first" "blobs/$first"
-    stored="$stored $first" index=blobs/$first.chunks
-    rm -f "$index" ;;
-  chunk) echo "$first $second $third" >>"$index" ;;
+    stored="$stored $first" ;;
   folder)
     finish
     place=$first
@@ -308,7 +325,7 @@ while IFS=$tab read -r kind first second third fourth; do
     ln "blobs/$first" "$build/$second" 2>/dev/null || cp -p "blobs/$first" "$build/$second" ;;
   current) finish; current "$first" "$second" "$third" "$fourth" ;;
   esac
-done
+done <"$in/few"
 finish
 flush blobs $made
 [ -z "$stored" ] || (

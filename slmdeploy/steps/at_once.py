@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from slmdeploy.device.inventory import LOCAL
-from slmdeploy.device.types import Device
 from slmdeploy.errors import SlmdeployError
-from slmdeploy.progress import Progress, Step
+from slmdeploy.progress import Progress, Step, silent
 from slmdeploy.steps.outcomes import Attempt
 
-__all__ = ["MOST_AT_ONCE", "on_each", "told_by"]
+if TYPE_CHECKING:
+    from slmdeploy.device.types import Device
+
+__all__ = ["MOST_AT_ONCE", "at_once", "on_each", "told_by"]
 
 MOST_AT_ONCE = 32
 """Devices; further ones wait until one is done."""
@@ -25,6 +25,30 @@ STOP_SECONDS = 10.0
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+
+def at_once(
+    selectors: Sequence[str],
+    work: Callable[[Device, Progress], T],
+    progress: Progress = silent,
+    then: Callable[[T], Any] | None = None,
+) -> tuple[Attempt[Any], ...]:
+    """Do a step on all devices that are selected, as ``on_each`` does.
+
+    Args:
+        selectors: As ``--device`` takes them.
+        work: Is given a device, and whom to tell of it.
+        progress: Is told what is done, and on which device.
+        then: Done with what ``work`` gave, in this thread, one by one.
+    """
+    from slmdeploy.device.inventory import load_inventory
+
+    chosen = load_inventory().select(selectors)
+    return on_each(
+        chosen,
+        lambda device: work(device, told_by(device, chosen, progress)),
+        then or (lambda value: value),
+    )
 
 
 def on_each(
@@ -46,6 +70,8 @@ def on_each(
         Exception: Whatever a device raised that is no ``SlmdeployError``: a bug. The
             others are done first.
     """
+    from slmdeploy.device.inventory import LOCAL
+
     boards = [device for device in devices if device.transport != LOCAL.transport]
     ended: dict[int, Attempt[U]] = {}
     if len(boards) > 1:
@@ -145,6 +171,8 @@ def _interrupt(threads: Sequence[threading.Thread]) -> None:
     CPython delivers it when a thread next runs Python code; one that waits in the system
     sees it when that wait is over.
     """
+    import ctypes
+
     for thread in threads:
         if thread.is_alive() and thread.ident is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(

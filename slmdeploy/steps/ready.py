@@ -219,7 +219,8 @@ def _lease(
         return None
     lease = stack.enter_context(leased(transport, steal=use.steal))
     if lease.taken_from is not None:
-        _teller(progress)(f"took {device.name} from {lease.taken_from}")
+        before = lease.taken_from
+        _teller(progress)(f"took {device.name} from {before.owner} ({before.command!r})")
     return lease
 
 

@@ -137,8 +137,7 @@ class SshTransport(CommandTransport):
         command ends before it has read all, the rest is not sent.
 
         Raises:
-            TransferError: The device took nothing for a long time.
-            ConnectError: The device went away.
+            ConnectError: The device went away, or took nothing for a long time.
         """
         process = PouredProcess(self.connect(), self._where, argv, None, None)
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from slmdeploy.errors import TransferError
+from slmdeploy.errors import ConnectError
 from slmdeploy.transport.base import Block
 from slmdeploy.transport.ssh_errors import mapped_errors
 from slmdeploy.transport.ssh_process import SshProcess
@@ -28,7 +28,7 @@ class PouredProcess(SshProcess):
         An error of ``blocks`` itself passes through.
 
         Raises:
-            TransferError: The device took nothing for a long time.
+            ConnectError: The device took nothing for a long time.
         """
         self._channel.settimeout(SILENCE_SECONDS)
         for block in blocks:
@@ -50,7 +50,7 @@ class PouredProcess(SshProcess):
         try:
             return self._channel.send(view)  # type: ignore[arg-type]  # bytes-like will do
         except TimeoutError as error:
-            raise TransferError(
+            raise ConnectError(
                 f"{self._where} took no data for {SILENCE_SECONDS:.0f} s.",
                 hint="Is its disk busy or broken? The same command goes on where this one stopped.",
             ) from error

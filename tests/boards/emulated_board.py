@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +20,7 @@ from tests.boards.furnish import (
     write_login,
 )
 from tests.boards.kinds import Kind
+from tests.boards.launch import enter, launch
 from tests.boards.network import Cable
 from tests.boards.places import BoardError
 from tests.boards.rootfs import USER, rootfs
@@ -99,6 +98,7 @@ class EmulatedBoard:
         self._persistent = persistent
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._init: int | None = None
+        self._memory: int | None = None
         self.folder = self._slot.folder
         self.address = self._slot.address
         self.client_key = self.folder / "client_key"
@@ -157,10 +157,7 @@ class EmulatedBoard:
         """
         variables = (f"QEMU_CPU={self.kind.cpu}", f"QEMU_UNAME={self.kind.release}", "HOME=/root")
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        spaces = ["--mount", "--pid", "--net", "--uts", "--ipc"]
-        spaces += ["--time"] if _fresh_clock() else []
-        enter = ["nsenter", f"--target={self._running()}", *spaces, "--root", "--wd"]
-        command = [*enter, "/usr/bin/env", "-i", *variables, path, *argv]
+        command = [*enter(self._running()), "/usr/bin/env", "-i", *variables, path, *argv]
         done = subprocess.run(command, input=stdin, capture_output=True, check=False)
         if done.returncode != 0:
             said = (done.stdout + done.stderr).decode(errors="replace")
@@ -174,16 +171,11 @@ class EmulatedBoard:
         if self._init is not None:
             raise BoardError(f"{self.name} is already on")
         self.cable.lay()
-        read, low = os.pipe()
-        write = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 10)
-        os.close(low)
-        try:
-            self._supervisor = self._start(write)
-            os.close(write)
-            self._init = self._read_pid(read)
-            self._pidfd = os.pidfd_open(self._init)
-        finally:
-            os.close(read)
+        self._prepare_memory_group()
+        init = ["bash", str(HERE / "board_init.sh"), str(self.folder), str(self._rootfs)]
+        command = [*init, self.name, self.kind.cpu, self.kind.release]
+        self._supervisor, self._init = launch(self._slot, command, persistent=self._persistent)
+        self._pidfd = os.pidfd_open(self._init)
         self.cable.connect(self._init)
         self.wait_for_sshd()
         # Under pressure the kernel ends what was started later, as on a board.
@@ -244,10 +236,14 @@ class EmulatedBoard:
         group = self._slot.memory_group
         if group is None:
             raise BoardError("this computer has no control group for memory")
+        self._memory = size
         version1 = (group / "memory.limit_in_bytes").exists()
         file = group / ("memory.limit_in_bytes" if version1 else "memory.max")
         none = "-1" if version1 else "max"
         file.write_text(none if size is None else str(size))
+        swap = group / "memory.swap.max"
+        if not version1 and swap.exists():
+            swap.write_text(none if size is None else "0")
 
     def stop_sshd(self) -> None:
         """End sshd and every session: its port refuses connections. The rest goes on."""
@@ -316,44 +312,12 @@ class EmulatedBoard:
             raise BoardError(f"{self.name} is off")
         return self._init
 
-    def _start(self, pid_pipe: int) -> subprocess.Popen[bytes]:
+    def _prepare_memory_group(self) -> None:
         group = self._slot.memory_group
         if group is not None:
             group.mkdir(exist_ok=True)
             # Perhaps it is left from an earlier board, with its limit.
-            self.limit_memory(None)
-        new = ["--net", "--mount", "--pid", "--uts", "--ipc", "--propagation=private"]
-        init = ["bash", str(HERE / "board_init.sh"), str(self.folder), str(self._rootfs)]
-        board = [*init, self.name, self.kind.cpu, self.kind.release]
-        command = ["unshare", *new, *_fresh_clock(), "--fork", "--kill-child", *board]
-        supervise = ["sh", str(HERE / "supervisor.sh"), str(self.folder), str(group or "")]
-        # Descriptor 3, and for a board that stays the lock, go on to the board.
-        kept = (pid_pipe, self._slot.lock) if self._persistent else (pid_pipe,)
-        shell = ["bash", "-c", f'exec "$@" 3>&{pid_pipe} {pid_pipe}>&-', "bash"]
-        with (self.folder / "console.log").open("ab") as console:
-            return subprocess.Popen(
-                [*shell, *supervise, *command],
-                stdin=self._life_line(),
-                stdout=console,
-                stderr=console,
-                pass_fds=kept,
-                start_new_session=True,
-            )
-
-    def _life_line(self) -> int:
-        """What ends when the board shall: a pipe of ours, or for a board that stays a fifo."""
-        if not self._persistent:
-            return subprocess.PIPE
-        fifo = self.folder / "life-line"
-        if not fifo.exists():
-            os.mkfifo(fifo)
-        return os.open(fifo, os.O_RDWR)
-
-    def _read_pid(self, pipe: int) -> int:
-        said = os.read(pipe, 32) if select.select([pipe], [], [], BOOT_SECONDS)[0] else b""
-        if not said.strip().isdigit():
-            raise BoardError(f"{self.name} does not start:\n{self.log()[-3000:]}")
-        return int(said)
+            self.limit_memory(self._memory)
 
     def _kill(self) -> None:
         supervisor, self._supervisor = self._supervisor, None
@@ -384,12 +348,3 @@ class EmulatedBoard:
         install_tools(overlay, self.kind.tools)
         if not sudo:
             fresh(overlay / f"etc/sudoers.d/{USER}", "", mode=0o440)
-
-
-def _fresh_clock() -> list[str]:
-    """Options of unshare: time since boot starts anew, where the kernel can do that."""
-    if not Path("/proc/self/ns/time").exists():
-        return []
-    monotonic = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 10**9
-    boottime = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 10**9
-    return ["--time", f"--monotonic=-{monotonic}", f"--boottime=-{boottime}"]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import select
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -15,6 +20,16 @@ from tests.boards.emulated_board import EmulatedBoard
 
 pytestmark = pytest.mark.board
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+BOOT_ONE = """
+import sys
+from tests.boards.emulated_board import EmulatedBoard
+from tests.boards.kinds import KINDS
+board = EmulatedBoard(KINDS["rpi4"], name="orphan")
+board.boot()
+print(board._init, flush=True)
+sys.stdin.read()
+"""
 GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
 ZONE = "/sys/class/thermal/thermal_zone0/temp"
 
@@ -206,3 +221,17 @@ def test_nothing_is_left_of_a_board(own_board: OwnBoard) -> None:
     board.down()
     assert bridge not in dict(socket.if_nameindex()).values()
     assert not folder.exists()
+
+
+def test_a_board_ends_with_whoever_made_it(mended: EmulatedBoard) -> None:
+    assert mended.is_on
+    argv = [sys.executable, "-c", BOOT_ONE]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    owner = subprocess.Popen(argv, stdin=PIPE, stdout=PIPE, text=True, env=environment)
+    with owner:
+        assert owner.stdout is not None
+        first_process = os.pidfd_open(int(owner.stdout.readline()))
+        owner.kill()
+    ended, _, _ = select.select([first_process], [], [], 30)
+    os.close(first_process)
+    assert ended == [first_process]

@@ -15,7 +15,7 @@ def configured(monkeypatch: pytest.MonkeyPatch, targets: str) -> None:
     def run(argv: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(argv, 0, targets, "")
 
-    monkeypatch.setattr(rootfs.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.delenv(rootfs.MIRROR_VARIABLE, raising=False)
 
 

@@ -120,7 +120,7 @@ def test_every_module_of_devices_is_a_command_or_a_helper():
     room = Path(slmdeploy.cli.__file__).parent / "devices"
     modules = {path.stem for path in room.glob("*.py")} - {"__init__"}
     commands = {info.where.split(":")[0].rsplit(".", 1)[1] for info in DEVICES.values()}
-    assert modules == commands | {"group", "text"}
+    assert modules == commands | {"group", "names", "text"}
 
 
 def test_the_names_of_commands_are_completed_without_importing_one():

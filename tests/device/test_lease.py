@@ -80,6 +80,15 @@ def test_what_a_process_of_ours_left_running_is_ended_with_it(board, ended, monk
         assert job.state().reason == "stopped"
 
 
+def test_a_computer_of_the_same_name_is_not_taken_for_ours(board, ended, monkeypatch):
+    """As two containers are: process numbers of one mean nothing in the other."""
+    with ExitStack() as stack:
+        stack.enter_context(leased(board, owner=ended))
+        monkeypatch.setattr("slmdeploy.device.lease.host_mark", lambda: "another")
+        with pytest.raises(DeviceError, match="in use"):
+            stack.enter_context(leased(board))
+
+
 def test_a_process_of_ours_that_lives_is_asked_first(board):
     with leased(board), pytest.raises(DeviceError, match="in use"), leased(board):
         pass

@@ -86,6 +86,22 @@ def test_a_cable_that_is_pulled_and_plugged_in_loses_no_line(pi):
         assert [*seen, *lines] == ["a1", "a2", "go", "b1", "b2"]
 
 
+@pytest.mark.slow
+def test_a_cable_that_is_out_until_the_link_is_given_up_loses_no_line(pi):
+    with closing(connect(pi.device())) as transport:
+        gate = make_gate(pi, transport)
+        script = 'echo a1; echo a2; cat "$1"; echo b1; echo b2'
+        lines = DetachedTransport(transport, live=True).stream(sh(script, gate))
+        seen = [next(lines), next(lines)]
+        session = transport.connect()
+        pi.unplug()
+        pi.root(["sh", "-c", 'echo go >"$1"', "sh", gate])
+        session.join(90)  # it ends when nobody has answered for half a minute
+        assert not session.is_active()
+        pi.plug()
+        assert [*seen, *lines] == ["a1", "a2", "go", "b1", "b2"]
+
+
 def test_a_server_that_ends_and_comes_back_loses_no_line(pi):
     with closing(connect(pi.device())) as transport:
         gate = make_gate(pi, transport)

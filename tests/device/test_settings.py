@@ -136,7 +136,8 @@ def test_a_setting_that_fails_undoes_those_before_it(nano):
     assert nano.root(["nvpmodel", "-q"]) == before
 
 
-def test_a_board_puts_it_back_when_its_host_was_killed(pi):
+def test_a_board_puts_it_back_when_its_host_was_killed(pi, monkeypatch):
+    monkeypatch.setattr("slmdeploy.device.lease.host_mark", lambda: "another computer")
     gate = f"{pi.user_home}/gate"
     device = pi.device("pi")
     argv = [sys.executable, "-c", HOST, device.host, str(device.identity_file), device.host_key]

@@ -52,8 +52,7 @@ def test_the_process_of_the_program_is_watched(here, tmp_path):
         watched(here, program=f"{program.parent}/", names=FINE) as watch,
         subprocess.Popen([str(program), "600"]) as process,
     ):
-        until_read(here, '"watch"')
-        until_read(here, READ, 2)
+        until_written(here, "VmHWM")
         process.kill()
     peak = [one for one in watch.result().series if one.quantity == "process_peak_rss_bytes"]
     assert {one.pid for one in peak} == {process.pid}
@@ -154,21 +153,13 @@ def values(seen: Observed, quantity: str, of: str) -> list[float | str | None]:
     return [value for one in found for value in one]
 
 
-def until_read(transport: Transport, wanted: str, more: int = 1) -> None:
-    """Wait until the agent has written so many more lines that hold this text."""
+def until_written(transport: Transport, text: str) -> None:
+    """Wait until the agent has written a line that holds this text."""
     (found,) = [
         one for one in find_jobs(transport) if one.name == "agent" and one.state.code is None
     ]
-    script = (
-        'last=$(($(grep -c "$2" "$1") + $3))\n'
-        'while [ "$(grep -c "$2" "$1")" -lt "$last" ]; do sleep 0.1; done'
-    )
-    log = f"{found.job.folder}/out"
-    transport.check(["sh", "-c", script, "sh", log, wanted, str(more)], timeout=60)
-
-
-READ = '"read"'
-FIRMWARE = "throttled="
+    script = 'until grep -q "$2" "$1"; do sleep 0.1; done'
+    transport.check(["sh", "-c", script, "sh", f"{found.job.folder}/out", text], timeout=60)
 
 
 @pytest.mark.board
@@ -176,9 +167,9 @@ def test_a_raspberry_pi_5_heats_up_while_it_is_watched(rpi5):
     was = dict(rpi5.sensors.values)
     try:
         with connected(rpi5) as transport, watched(transport, program=None) as watch:
-            until_read(transport, READ)
+            until_written(transport, "throttled=0x0")
             rpi5.set(temperature=84.5, throttled=0x50005, under_voltage=True, khz=1_500_000)
-            until_read(transport, FIRMWARE)
+            until_written(transport, "throttled=0x50005")
     finally:
         rpi5.set(**was)
     seen = watch.result()
@@ -196,9 +187,9 @@ def test_an_orin_nanos_input_power_is_a_series(orin_nano):
     was = dict(orin_nano.sensors.values)
     try:
         with connected(orin_nano) as transport, watched(transport, program=None) as watch:
-            until_read(transport, READ)
+            until_written(transport, '"read"')
             orin_nano.set(rails={**was["rails"], "VDD_IN": (5.0, 3.0)}, cv_temperature=45.0)
-            until_read(transport, READ, 2)
+            until_written(transport, '"3000')  # mA
     finally:
         orin_nano.set(**was)
     power = values(watch.result(), "power_total_w", "VDD_IN")

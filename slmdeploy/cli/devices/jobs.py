@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _SHOWN = 60
+_GUARD = "(puts settings back when the lease is over)"
 
 
 @click.command("jobs")
@@ -65,7 +66,8 @@ def _row(one: FoundJob) -> tuple[Any, ...]:
     state = one.state
     age = None if state.age_s is None else f"{state.age_s} s ago"
     code = None if state.code is None else str(state.code)
-    command = one.command if len(one.command) <= _SHOWN else one.command[:_SHOWN] + "..."
+    text = _GUARD if one.name == "guard" else one.command
+    command = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
     return one.job.id, state.reason or state.name, code, age, one.owner, command
 
 
