@@ -20,7 +20,7 @@ from slmdeploy.compress.recipe import LinearSpec, Recipe
 from slmdeploy.errors import MissingExtraError, RecipeError
 from slmdeploy.model.decoder import Decoder
 
-__all__ = ["Compressed", "compress", "compress_linears", "quiet_torchao", "shares_values"]
+__all__ = ["Compressed", "compress", "compress_linears", "quiet_torchao"]
 
 
 @dataclass(frozen=True)
@@ -122,16 +122,6 @@ def compress_linears(module: nn.Module, chosen: Mapping[str, nn.Linear], spec: L
         quantize_(module, config, lambda _, name: name in chosen)
 
 
-def shares_values(recipe: Recipe) -> bool:
-    """Whether a tied embedding can be the head's integers with the head's scales.
-
-    Then a format that keeps one table for both uses keeps one.
-    """
-    head, table = recipe.head_spec, recipe.embedding
-    integers = head.scheme not in ("none", "fp16")
-    return integers and (head.bits, head.group_size) == (table.bits, table.group_size)
-
-
 def _as_the_head(decoder: Decoder, recipe: Recipe) -> QuantizedEmbedding:
     weight: Any = decoder.head.weight
     values = weight.qdata.to(torch.int8)
@@ -160,7 +150,7 @@ def compress(decoder: Decoder, recipe: Recipe) -> Compressed:
             large for float16.
         MissingExtraError: torchao is not installed.
     """
-    tied = decoder.config.tied and shares_values(recipe)
+    tied = decoder.config.tied and recipe.shares_table
     embedding = None if tied else compress_embedding(decoder.embedding, recipe.embedding)
     if decoder.config.tied:
         # From here on embedding and head are two things.

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 
 from slmdeploy.export.artifact import ByteRow, MemoryInfo
 from slmdeploy.export.litert.reading import FileTensor, TfliteFile
+from slmdeploy.export.litert.sizes import RUNNER_BYTES
 
-__all__ = ["RUNNER_BYTES", "bytes_by_component", "packed_bytes", "predict_memory"]
-
-RUNNER_BYTES = 52 * 2**20
-"""Resident set of Python, numpy and the runtime before a model is loaded."""
+__all__ = ["bytes_by_component", "packed_bytes", "predict_memory"]
 
 _EMBEDDING, _LINEAR = "EMBEDDING_LOOKUP", "FULLY_CONNECTED"
 
@@ -38,18 +36,22 @@ def packed_bytes(file: TfliteFile) -> int:
     return sum(one.bytes * wide.get(one.type, 1) for key, one in constants if key in used)
 
 
-def predict_memory(*, packed: int, signatures: int, cache: int, touched: int) -> MemoryInfo:
+def predict_memory(*, packed: int, signatures: int, cache: int, artifact: int) -> MemoryInfo:
     """Estimate the runner's peak resident set, at the full context.
+
+    It is reached while weights are packed; afterwards the runner lets the file's pages go.
+    For the 135M demo model in int8 with a context of 512 this gives 488 MiB where 462 to
+    488 were measured, in float32 1640 MiB where 1605 were.
 
     Args:
         packed: What XNNPACK packs for a signature.
         signatures: Signatures that a run loads: each packs its own, and has its own cache.
         cache: Bytes of a full cache.
-        touched: Bytes of the file that stay in memory after loading.
+        artifact: Size of the file.
     """
     return MemoryInfo(
         planned=None,
-        predicted_peak=RUNNER_BYTES + touched + signatures * (packed + cache),
+        predicted_peak=RUNNER_BYTES + artifact + signatures * (packed + cache),
         method="runner + file + weights as packed and cache, for each signature of a run",
     )
 

@@ -136,7 +136,7 @@ def export(
         bytes_by_component=account.bytes_by_component(file, size),
         bytes_in_delegates=packed,
         memory=account.predict_memory(
-            packed=packed, signatures=2, cache=cache.bytes, touched=size - packed
+            packed=packed, signatures=2, cache=cache.bytes, artifact=size
         ),
         versions=installed_versions(),
         notes=_NOTES,

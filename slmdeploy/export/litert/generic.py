@@ -221,7 +221,7 @@ def export_module(
         methods={graph.name: describe_graph(graph) for graph in file.graphs},
         bytes_by_component=account.bytes_by_component(file, size),
         bytes_in_delegates=packed,
-        memory=account.predict_memory(packed=packed, signatures=1, cache=0, touched=size - packed),
+        memory=account.predict_memory(packed=packed, signatures=1, cache=0, artifact=size),
         versions=installed_versions(),
         notes=(*notes, "Shapes are fixed to those of the example inputs."),
         traced=_run(compressed.module, inputs),
