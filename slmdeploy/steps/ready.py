@@ -14,13 +14,15 @@ from slmdeploy.device.inventory import LOCAL
 from slmdeploy.device.lease import Lease, leased
 from slmdeploy.device.push import Deployment
 from slmdeploy.device.push import push as push_bundle
+from slmdeploy.device.push_plan import bundle_folder
 from slmdeploy.device.python_runner import python_runner
 from slmdeploy.device.retry import Patience, retried
 from slmdeploy.device.runner_choice import runner_for
+from slmdeploy.device.sending import send
 from slmdeploy.device.settings import changed_settings, plan_settings
 from slmdeploy.device.settings_plan import USUAL, Change, Use
 from slmdeploy.device.types import Device
-from slmdeploy.errors import UnknownNameError
+from slmdeploy.errors import DeviceError, UnknownNameError
 from slmdeploy.progress import Progress, Step, bytes_of
 from slmdeploy.runtime.build import Kernels, runner_files
 from slmdeploy.runtime.driver import ProcessRunner
@@ -33,6 +35,8 @@ __all__ = ["Ready", "deploy", "files_for", "host_files", "planned", "push_to", "
 
 _GROUP = "slmdeploy.runtimes"
 
+PHONE = "adb"
+"""The transport of phones, which get bundles and no runner."""
 CONNECT_SECONDS = 3.0
 """For how long a device that does not answer is tried again at the start."""
 
@@ -139,6 +143,10 @@ def push_to(
 ) -> Pushed:
     """Connect and push, or with ``dry_run`` only look what would be sent."""
     with closing(retried(lambda: connect(device), Patience(CONNECT_SECONDS))) as transport:
+        if device.transport == PHONE:
+            return _push_bundle(
+                bundle, transport, verify=verify, dry_run=dry_run, progress=progress
+            )
         done, _ = deploy(
             bundle, device, transport, verify=verify, dry_run=dry_run, progress=progress
         )
@@ -151,6 +159,36 @@ def push_to(
         copied_bytes=done.copied_bytes,
         remarks=done.remarks,
     )
+
+
+def _push_bundle(
+    bundle: Bundle, transport: Transport, *, verify: bool, dry_run: bool, progress: Progress
+) -> Pushed:
+    """Bring a bundle alone, for an app of the phone."""
+    told = bytes_of(progress, f"push to {transport.name}")
+    folders = (bundle_folder(bundle.path, bundle.manifest),)
+    sent = send(folders, transport, progress=told, dry_run=dry_run, verify=verify)
+    return Pushed(
+        device=sent.device,
+        bundle_dir=sent.places[0],
+        sent_bytes=sent.sent_bytes,
+        skipped_bytes=sent.skipped_bytes,
+        dry_run=dry_run,
+    )
+
+
+def _refuse_phone(device: Device) -> None:
+    """There is no runner for Android: an app must run what was pushed.
+
+    Raises:
+        DeviceError: The device is a phone.
+    """
+    if device.transport == PHONE:
+        raise DeviceError(
+            f"{device.name} is reached by adb, and there is no runner for Android yet: nothing "
+            "can be run or measured there from here.",
+            hint="Measure with an app on it, and bring its figures in: slmdeploy runs import FILE",
+        )
 
 
 @contextmanager
@@ -178,6 +216,7 @@ def ready(
         DeviceError: The device is away, refuses us, is in use or has no room.
         HostError: This computer cannot make the runner.
     """
+    _refuse_phone(device)
     progress(Step(f"connect to {device.name}"))
     with closing(retried(lambda: connect(device), Patience(CONNECT_SECONDS))) as transport:
         progress(Step(f"connect to {device.name}", finished=True))

@@ -24,7 +24,7 @@ from slmdeploy.transport.shell import run_here
 if TYPE_CHECKING:
     from slmdeploy.transport.endpoint import Endpoint
 
-__all__ = ["HOME_VARIABLE", "LocalTransport"]
+__all__ = ["HOME_VARIABLE", "LocalProcess", "LocalTransport"]
 
 HOME_VARIABLE = "SLMDEPLOY_HOME_LOCAL"
 GRACE_SECONDS = 2.0

@@ -20,6 +20,7 @@ _UNKNOWN = re.compile(
     r"(?:Lowering not found|failed to legalize operation|No lowering|not supported)\W*"
     r"(?P<name>[\w.:]+)",
 )
+_SHAPES = ("ConcretizationTypeError", "Abstract tracer value", "unbacked symbol")
 _DEPENDS = ("data-dependent", "GuardOnDataDependent", "Could not guard")
 
 
@@ -66,6 +67,12 @@ def _explained(error: Exception, doing: str) -> ExportError:
             "The model's way through its code depends on the values of its inputs; an "
             "exported graph has one way only.",
             hint="Use torch.where for values.",
+        )
+    if any(sign in f"{type(error).__name__} {text}" for sign in _SHAPES):
+        return ExportError(
+            "The shape of something in the model depends on the values of its inputs; LiteRT's "
+            "graphs have fixed shapes.",
+            hint="Give an output of one size, filled up, and a count beside it.",
         )
     unknown = _UNKNOWN.search(text)
     if unknown:
