@@ -36,7 +36,7 @@ def main(words: list[str]) -> int:
         return say(SAYINGS[state])
     verb, *rest = words
     if verb == "shell":
-        return subprocess.run(["sh", "-c", " ".join(rest)], check=False).returncode & 0xFF
+        return subprocess.run(["/bin/sh", "-c", " ".join(rest)], check=False).returncode & 0xFF
     source, destination = rest
     return copy(verb, source, destination)
 

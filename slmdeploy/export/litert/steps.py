@@ -56,7 +56,7 @@ class DecoderStep(nn.Module):
             tokens: int32 [1, S].
             position: int32 [1], of the first token.
             last: int32 [1], the row that is asked for; ``None`` for all.
-            **cache: ``key_<layer>`` and ``value_<layer>``, float32 [kv_heads, capacity,
+            **cache: ``key_<layer>`` and ``value_<layer>``, float32 [kv_heads, places,
                 head_dim] each; places from ``position`` on are not looked at.
 
         Returns:
@@ -67,7 +67,7 @@ class DecoderStep(nn.Module):
         length = tokens.shape[1]
         positions = position + torch.arange(length, dtype=torch.int32)
         cos, sin = _rows(self.cos, positions), _rows(self.sin, positions)
-        old, new = self._masks(position, length)
+        old, new = _masks(position, length, cache[KEY.format(0)].shape[1])
         x: Tensor = self.embedding(tokens)[0]
         first, *middle, final = self.stages
         query, key, value = first(x, cos, sin)
@@ -81,13 +81,6 @@ class DecoderStep(nn.Module):
         attended = self._attend(len(middle), (query, key, value), cache, written, (old, new))
         logits: Tensor = final(x, attended)
         return {"logits": logits, **written}
-
-    def _masks(self, position: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """What is added to scores over the cache [S, capacity] and over new keys [S, S]."""
-        places = torch.arange(self.cos.shape[0], dtype=torch.int32)
-        old = torch.where(places[None] < position[:, None], 0.0, HIDDEN)
-        new = torch.full((length, length), HIDDEN).triu(diagonal=1)
-        return old.expand(length, -1), new
 
     def _attend(
         self,
@@ -103,7 +96,7 @@ class DecoderStep(nn.Module):
         new_keys, new_values = key.transpose(0, 1), value.transpose(0, 1)
         written[KEY.format(layer)], written[VALUE.format(layer)] = new_keys, new_values
         length, heads, size = query.shape
-        kv_heads, capacity = keys.shape[0], keys.shape[1]
+        kv_heads, places = keys.shape[0], keys.shape[1]
         # A group's heads are rows of one product, so that keys need not be repeated.
         rows = (query * (1 / math.sqrt(size))).transpose(0, 1).reshape(kv_heads, -1, size)
         mask = torch.cat(masks, dim=-1).repeat(heads // kv_heads, 1)[None]
@@ -112,9 +105,17 @@ class DecoderStep(nn.Module):
             dim=-1,
         )
         weights = torch.softmax(scores + mask, dim=-1)
-        attended = torch.bmm(weights[..., :capacity], values)
-        attended = attended + torch.bmm(weights[..., capacity:], new_values)
+        attended = torch.bmm(weights[..., :places], values)
+        attended = attended + torch.bmm(weights[..., places:], new_values)
         return attended.reshape(heads, length, size).transpose(0, 1).reshape(length, -1)
+
+
+def _masks(position: Tensor, length: int, places: int) -> tuple[Tensor, Tensor]:
+    """What is added to scores over the cache [S, places] and over new keys [S, S]."""
+    numbers = torch.arange(places, dtype=torch.int32)
+    old = torch.where(numbers[None] < position[:, None], 0.0, HIDDEN)
+    new = torch.full((length, length), HIDDEN).triu(diagonal=1)
+    return old.expand(length, -1), new
 
 
 def _rows(table: Tensor, places: Tensor) -> Tensor:
@@ -126,9 +127,14 @@ def _rows(table: Tensor, places: Tensor) -> Tensor:
     return looked_up.reshape(places.shape[0], *table.shape[1:])
 
 
-def cache_inputs(config: DecoderConfig, capacity: int) -> dict[str, Tensor]:
-    """An empty cache, by the names of its inputs."""
-    shape = (config.kv_heads, capacity, config.head_dim)
+def cache_inputs(config: DecoderConfig, capacity: int, length: int = 1) -> dict[str, Tensor]:
+    """An empty cache for calls of so many tokens, by the names of its inputs.
+
+    A chunk starts early enough to end within the capacity, so it never looks at the places
+    of the cache's end: they are left out, which spares its attention a chunk's width.
+    """
+    places = capacity if length == 1 else max(1, capacity - length)
+    shape = (config.kv_heads, places, config.head_dim)
     names = [name.format(layer) for layer in range(config.layers) for name in (KEY, VALUE)]
     return {name: torch.zeros(shape) for name in names}
 
@@ -141,4 +147,4 @@ def step_inputs(
     inputs = {"tokens": torch.zeros(1, length, dtype=torch.int32), "position": number}
     if last:
         inputs["last"] = number.clone()
-    return {**inputs, **cache_inputs(config, capacity)}
+    return {**inputs, **cache_inputs(config, capacity, length)}

@@ -37,7 +37,9 @@ def traced_logits(
         padded = torch.zeros(1, rows, dtype=torch.int32)
         padded[0, : len(tokens)] = torch.from_numpy(tokens)
         last = None if rows == 1 else torch.tensor([len(tokens) - 1], dtype=torch.int32)
-        given = step(padded, torch.tensor([start], dtype=torch.int32), last, **cache)
+        wanted = cache_inputs(decoder.config, decoder.positions, rows)
+        seen = {name: cache[name][:, : like.shape[1]] for name, like in wanted.items()}
+        given = step(padded, torch.tensor([start], dtype=torch.int32), last, **seen)
         for name, kept in cache.items():
             kept[:, start : start + len(tokens)] = given[name][:, : len(tokens)]
         logits: Tensor = given["logits"]

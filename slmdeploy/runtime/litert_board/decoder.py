@@ -146,13 +146,18 @@ class Decoder:
     def _write(
         self, source: Signature, position: int, first: int, used: int, into: list[str]
     ) -> None:
-        """Write the new rows ``first`` to ``used`` of a call into caches, in place."""
-        place = slice(position + first, position + used)
+        """Write the new rows ``first`` to ``used`` of a call into caches, in place.
+
+        The cache of a chunk's signature may lack places at the end, which it never sees.
+        """
+        begin = position + first
         targets = [self._ready[name].inputs for name in into]
         for key, rows in source.outputs.items():
             if key != "logits":
                 for cache in targets:
-                    cache[key][:, place] = rows[:, first:used]
+                    room = min(used - first, cache[key].shape[1] - begin)
+                    if room > 0:
+                        cache[key][:, begin : begin + room] = rows[:, first : first + room]
 
 
 def _cache_names(program: Program, name: str) -> list[str]:
@@ -186,8 +191,10 @@ def _check(program: Program) -> tuple[int, int]:
         _not_a_decoder("'decode' must take and give keys and values of each layer.")
     capacity = sizes.pop()
     for name, rows in _chunks(program).items():
-        if rows > capacity:
-            _not_a_decoder(f"A chunk of '{name}' does not fit a cache of {capacity} tokens.")
+        about = {one["name"]: one["shape"] for one in program.tensors(name, "inputs")}
+        places = [about[one["name"]][1] for one in cache if one["name"] in about]
+        if rows > capacity or len(places) != len(cache) or min(places) < capacity - rows:
+            _not_a_decoder(f"'{name}' does not go with a cache of {capacity} tokens.")
     return capacity, logits["shape"][1]
 
 
