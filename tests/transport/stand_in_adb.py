@@ -57,12 +57,12 @@ def copy(verb: str, source: str, destination: str) -> int:
             f"{other} couldn't create file: {error.strerror}"
         )
     size = Path(source).stat().st_size
-    print(f"{source}: 1 file {verb}ed, 0 skipped. 99.9 MB/s ({size} bytes in 0.001s)")
+    sys.stdout.write(f"{source}: 1 file {verb}ed, 0 skipped. 99.9 MB/s ({size} bytes in 0.001s)\n")
     return 0
 
 
 def say(text: str) -> int:
-    print(text, file=sys.stderr)
+    sys.stderr.write(f"{text}\n")
     return 1
 
 
