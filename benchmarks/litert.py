@@ -28,7 +28,7 @@ from slmdeploy.bench import derive
 from slmdeploy.bench.samples import ProcessSample, sample_of
 from slmdeploy.bench.workload import synthetic
 from slmdeploy.bundle.folder import Bundle, open_bundle
-from slmdeploy.device.inventory import LOCAL
+from slmdeploy.device.lab.inventory import LOCAL
 from slmdeploy.errors import HostError, RunnerError, SlmdeployError
 from slmdeploy.progress import silent
 from slmdeploy.runtime.protocol import GenerateRequest

@@ -34,7 +34,7 @@ from rounds import CAVEAT, Series, other_load, ratio, table
 from slmdeploy.bundle.chunks import CHUNK_BYTES
 from slmdeploy.bundle.manifest import Manifest
 from slmdeploy.device.connect import connect
-from slmdeploy.device.push import Deployment, push
+from slmdeploy.device.push.push import Deployment, push
 from slmdeploy.device.types import Device
 from slmdeploy.runtime.protocol import RunnerFiles
 

@@ -28,8 +28,8 @@ from slmdeploy.steps.outcomes import (
 )
 
 if TYPE_CHECKING:
-    from slmdeploy.device.doctor import Diagnosis
-    from slmdeploy.device.settings_plan import Use
+    from slmdeploy.device.doctor.examine import Diagnosis
+    from slmdeploy.device.runs.settings_plan import Use
     from slmdeploy.device.types import Device
     from slmdeploy.runtime.protocol import Sampling
     from slmdeploy.steps.provisioning import Provisioned, Unprovisioned
@@ -86,7 +86,7 @@ def _name(device: Device) -> str:
 
 
 def _devices(selectors: Sequence[str]) -> tuple[Device, ...]:
-    from slmdeploy.device.inventory import load_inventory
+    from slmdeploy.device.lab.inventory import load_inventory
 
     return load_inventory().select(selectors)
 
@@ -203,7 +203,7 @@ def verify(
 
     With ``steal`` a device is taken from whoever measures on it.
     """
-    from slmdeploy.device.settings_plan import Use
+    from slmdeploy.device.runs.settings_plan import Use
     from slmdeploy.steps.verifying import verify_bundle
 
     if not devices:
@@ -274,8 +274,8 @@ def doctor(
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from slmdeploy.device.doctor import examine
-    from slmdeploy.device.doctor_asked import asked_of
+    from slmdeploy.device.doctor.asked import asked_of
+    from slmdeploy.device.doctor.examine import examine
 
     asked = asked_of(target, bundle, targets_dirs, runtime=runtime)
     chosen = _devices(devices)
@@ -340,7 +340,7 @@ def generate(
         progress: Is told what is done until the first piece comes.
     """
     from slmdeploy.bundle.folder import open_bundle
-    from slmdeploy.device.settings_plan import Use
+    from slmdeploy.device.runs.settings_plan import Use
     from slmdeploy.runtime.protocol import Sampling
     from slmdeploy.steps.talking import talk
 
@@ -392,7 +392,7 @@ def bench(
         progress: Is told what is being done.
     """
     from slmdeploy.bundle.folder import open_bundle
-    from slmdeploy.device.settings_plan import USUAL
+    from slmdeploy.device.runs.settings_plan import USUAL
     from slmdeploy.steps.measuring import Bench
 
     asked = Bench(open_bundle(bundle), prompt, generate, runs, threads, use or USUAL)

@@ -10,7 +10,7 @@ import pytest
 
 from slmdeploy import pipeline
 from slmdeploy.bundle.folder import open_bundle
-from slmdeploy.device.devices_toml import to_toml
+from slmdeploy.device.lab.devices_toml import to_toml
 from slmdeploy.errors import (
     ExportError,
     ModelReadError,

@@ -23,8 +23,8 @@ from slmdeploy.cli.outcome import finish
 from slmdeploy.errors import DeviceError, HostError, UsageError
 
 if TYPE_CHECKING:
-    from slmdeploy.device.doctor import Diagnosis
-    from slmdeploy.device.host_checks import Check, Status
+    from slmdeploy.device.doctor.examine import Diagnosis
+    from slmdeploy.device.doctor.host_checks import Check, Status
     from slmdeploy.pipeline import Attempt
 
 __all__ = ["command"]
@@ -100,7 +100,7 @@ def command(
 
 
 def _check_host(console: Console, output: Path | None) -> int:
-    from slmdeploy.device.host import check_host, has_failed
+    from slmdeploy.device.doctor.host import check_host, has_failed
 
     checks = check_host(output)
     failed = has_failed(checks)

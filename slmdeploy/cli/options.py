@@ -75,7 +75,7 @@ def _devices(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     del ctx, parameter
-    from slmdeploy.device.inventory import load_inventory
+    from slmdeploy.device.lab.inventory import load_inventory
 
     names = [*load_inventory().devices, "all"]
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
@@ -201,7 +201,7 @@ def settings_options(body: F) -> F:
         set_clocks: Literal["max"] | None,
         **given: Any,
     ) -> Any:
-        from slmdeploy.device.settings_plan import Use, Wanted
+        from slmdeploy.device.runs.settings_plan import Use, Wanted
 
         wanted = Wanted(set_governor, set_power_mode, set_clocks)
         return body(use=Use(steal, wanted), **given)

@@ -23,7 +23,7 @@ from slmdeploy.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from slmdeploy.device.settings_plan import Use
+    from slmdeploy.device.runs.settings_plan import Use
 
 __all__ = ["command"]
 

@@ -41,7 +41,7 @@ def at_once(
         progress: Is told what is done, and on which device.
         then: Done with what ``work`` gave, in this thread, one by one.
     """
-    from slmdeploy.device.inventory import load_inventory
+    from slmdeploy.device.lab.inventory import load_inventory
 
     chosen = load_inventory().select(selectors)
     return on_each(
@@ -70,7 +70,7 @@ def on_each(
         Exception: Whatever a device raised that is no ``SlmdeployError``: a bug. The
             others are done first.
     """
-    from slmdeploy.device.inventory import LOCAL
+    from slmdeploy.device.lab.inventory import LOCAL
 
     boards = [device for device in devices if device.transport != LOCAL.transport]
     ended: dict[int, Attempt[U]] = {}

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TypeVar
 
-from slmdeploy.device import deployments as rooms
 from slmdeploy.device.connect import connect
-from slmdeploy.device.deployments import Removed, Rollback, Version, list_deployments
-from slmdeploy.device.garbage import KEPT_VERSIONS, collect_garbage
-from slmdeploy.device.inventory import load_inventory
+from slmdeploy.device.lab.inventory import load_inventory
+from slmdeploy.device.push import deployments as rooms
+from slmdeploy.device.push.deployments import Removed, Rollback, Version, list_deployments
+from slmdeploy.device.push.garbage import KEPT_VERSIONS, collect_garbage
 from slmdeploy.device.types import Device
 from slmdeploy.steps.at_once import on_each
 from slmdeploy.steps.outcomes import Attempt

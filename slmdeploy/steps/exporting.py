@@ -32,7 +32,7 @@ from slmdeploy.bundle.manifest import (
     VerificationInfo,
 )
 from slmdeploy.compress.recipe import Recipe
-from slmdeploy.device.inventory import LOCAL
+from slmdeploy.device.lab.inventory import LOCAL
 from slmdeploy.errors import DiskSpaceError, ParityError
 from slmdeploy.export.artifact import Artifact
 from slmdeploy.model.inspect import describe

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.bundle.manifest import RungResult
-from slmdeploy.device.settings_plan import USUAL, Use
+from slmdeploy.device.runs.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
 from slmdeploy.progress import Progress, Step
 from slmdeploy.runtime.protocol import (

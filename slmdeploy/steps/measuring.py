@@ -18,9 +18,9 @@ from slmdeploy.bench.workload import GenerateWorkload, check_fits, invoke_worklo
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.bundle.manifest import MANIFEST_NAME
 from slmdeploy.device.facts import BOARD_MODEL, CPU, GLIBC, KERNEL, MEMORY, Fact, read_fact
-from slmdeploy.device.settings_plan import USUAL, Use
+from slmdeploy.device.probes.watch import Watch, watched
+from slmdeploy.device.runs.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
-from slmdeploy.device.watch import Watch, watched
 from slmdeploy.progress import Progress, Step
 from slmdeploy.runtime.protocol import Runner
 from slmdeploy.steps.ready import Ready, planned, ready

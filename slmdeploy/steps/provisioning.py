@@ -6,13 +6,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from slmdeploy.device.board_ability import read_ability
 from slmdeploy.device.connect import connect
-from slmdeploy.device.provision import Plan, bring, plan_native, plan_python
-from slmdeploy.device.runner_choice import runner_for
-from slmdeploy.device.runtime_choice import choose_python, refuse, why_not
-from slmdeploy.device.runtime_removal import remove_runtime, users_of
-from slmdeploy.device.runtimes import InstalledRuntime
+from slmdeploy.device.provision.board_ability import read_ability
+from slmdeploy.device.provision.provision import Plan, bring, plan_native, plan_python
+from slmdeploy.device.provision.runner_choice import runner_for
+from slmdeploy.device.provision.runtime_choice import choose_python, refuse, why_not
+from slmdeploy.device.provision.runtime_removal import remove_runtime, users_of
+from slmdeploy.device.provision.runtimes import InstalledRuntime
 from slmdeploy.device.types import Device
 from slmdeploy.errors import MissingExtraError, OfflineError
 from slmdeploy.progress import Progress, Step, bytes_of

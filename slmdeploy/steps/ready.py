@@ -9,18 +9,18 @@ from importlib.metadata import entry_points
 
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.device.connect import connect
-from slmdeploy.device.detached import DetachedTransport
-from slmdeploy.device.inventory import LOCAL
-from slmdeploy.device.lease import Lease, leased
-from slmdeploy.device.push import Deployment
-from slmdeploy.device.push import push as push_bundle
-from slmdeploy.device.push_plan import bundle_folder
-from slmdeploy.device.python_runner import python_runner
-from slmdeploy.device.retry import Patience, retried
-from slmdeploy.device.runner_choice import runner_for
-from slmdeploy.device.sending import send
-from slmdeploy.device.settings import changed_settings, plan_settings
-from slmdeploy.device.settings_plan import USUAL, Change, Use
+from slmdeploy.device.lab.inventory import LOCAL
+from slmdeploy.device.provision.python_runner import python_runner
+from slmdeploy.device.provision.runner_choice import runner_for
+from slmdeploy.device.push.plan import bundle_folder
+from slmdeploy.device.push.push import Deployment
+from slmdeploy.device.push.push import push as push_bundle
+from slmdeploy.device.push.sending import send
+from slmdeploy.device.runs.detached import DetachedTransport
+from slmdeploy.device.runs.lease import Lease, leased
+from slmdeploy.device.runs.retry import Patience, retried
+from slmdeploy.device.runs.settings import changed_settings, plan_settings
+from slmdeploy.device.runs.settings_plan import USUAL, Change, Use
 from slmdeploy.device.types import Device
 from slmdeploy.errors import DeviceError, UnknownNameError
 from slmdeploy.progress import Progress, Step, bytes_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from slmdeploy.bundle.folder import Bundle
-from slmdeploy.device.settings_plan import USUAL, Use
+from slmdeploy.device.runs.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
 from slmdeploy.errors import TokenizerError, UsageError
 from slmdeploy.model.tokenizer import Tokenizer

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from slmdeploy.bundle.folder import open_bundle
-from slmdeploy.device.inventory import LOCAL
-from slmdeploy.device.settings_plan import USUAL, Use
+from slmdeploy.device.lab.inventory import LOCAL
+from slmdeploy.device.runs.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
 from slmdeploy.errors import BundleError
 from slmdeploy.progress import Progress

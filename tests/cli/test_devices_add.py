@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from slmdeploy.device.devices_toml import read_devices, to_toml
-from slmdeploy.device.fingerprint import fingerprint_of
+from slmdeploy.device.lab.devices_toml import read_devices, to_toml
+from slmdeploy.device.lab.fingerprint import fingerprint_of
 from tests.boards.sshd import make_key
 from tests.transport.at_terminal import at_terminal
 from tests.transport.password_sshd import PASSWORD, password_sshd

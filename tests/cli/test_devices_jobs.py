@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from slmdeploy.device.jobs import start_job
-from slmdeploy.device.lease import leased
+from slmdeploy.device.runs.jobs import start_job
+from slmdeploy.device.runs.lease import leased
 from slmdeploy.transport.local import HOME_VARIABLE, LocalTransport
 
 

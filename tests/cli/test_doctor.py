@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from slmdeploy.device.doctor import Diagnosis
-from slmdeploy.device.host_checks import Check
+from slmdeploy.device.doctor.examine import Diagnosis
+from slmdeploy.device.doctor.host_checks import Check
 from slmdeploy.errors import UnknownNameError
 from slmdeploy.pipeline import Attempt
 
@@ -15,7 +15,7 @@ SO_SO = Check("zig", "warn", None, "For boards with glibc 2.31")
 @pytest.fixture
 def found(monkeypatch):
     def put(*checks):
-        monkeypatch.setattr("slmdeploy.device.host.check_host", lambda output: checks)
+        monkeypatch.setattr("slmdeploy.device.doctor.host.check_host", lambda output: checks)
 
     return put
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from slmdeploy.device.runtimes import InstalledRuntime
+from slmdeploy.device.provision.runtimes import InstalledRuntime
 from slmdeploy.errors import ConnectError, DeviceError, OfflineError
 from slmdeploy.steps.outcomes import Attempt
 from slmdeploy.steps.provisioning import Provisioned, Unprovisioned

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from slmdeploy.device.board_python import Interpreter
-from slmdeploy.device.runtime_choice import PythonChoice
+from slmdeploy.device.provision.board_python import Interpreter
+from slmdeploy.device.provision.runtime_choice import PythonChoice
 from slmdeploy.runtime.smoke import OUTPUT
 from slmdeploy.runtime.wheel_packages import runtime_wheel
 

@@ -10,7 +10,7 @@ import pytest
 
 from slmdeploy import pipeline
 from slmdeploy.device.connect import connect
-from slmdeploy.device.runtimes import find_runtime
+from slmdeploy.device.provision.runtimes import find_runtime
 from slmdeploy.device.types import Device
 from slmdeploy.errors import ConnectError, DeviceError, OfflineError, TransferError
 from slmdeploy.progress import Step, silent

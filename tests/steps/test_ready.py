@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from slmdeploy.device.connect import connect
-from slmdeploy.device.inventory import LOCAL
-from slmdeploy.device.lease import leased, read_holder
-from slmdeploy.device.settings_plan import Use, Wanted
+from slmdeploy.device.lab.inventory import LOCAL
+from slmdeploy.device.runs.lease import leased, read_holder
+from slmdeploy.device.runs.settings_plan import Use, Wanted
 from slmdeploy.errors import AuthError, ConnectError, DeviceError
 from slmdeploy.progress import silent
 from slmdeploy.steps import ready as room

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from slmdeploy.device.devices_toml import to_toml
+from slmdeploy.device.lab.devices_toml import to_toml
 from slmdeploy.device.types import Device
 from slmdeploy.transport.terminal import raw_terminal, window_size
 from tests.boards.sshd import SshdBoard

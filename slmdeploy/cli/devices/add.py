@@ -13,7 +13,7 @@ from slmdeploy.cli.options import common, dry_run_option
 from slmdeploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from slmdeploy.device.adding import Added
+    from slmdeploy.device.lab.adding import Added
 
 __all__ = ["command"]
 
@@ -48,8 +48,8 @@ def command(*, console: Console, in_project: bool | None, **given: Any) -> None:
     HOST is an address, a name, or a Host of ~/.ssh/config. The key's fingerprint is shown
     and asked for, unless known_hosts has it or --fingerprint names it.
     """
-    from slmdeploy.device.adding import add_device, file_for
-    from slmdeploy.device.inventory import load_inventory
+    from slmdeploy.device.lab.adding import add_device, file_for
+    from slmdeploy.device.lab.inventory import load_inventory
     from slmdeploy.device.project import find_project
     from slmdeploy.device.types import Device
 

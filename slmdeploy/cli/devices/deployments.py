@@ -12,7 +12,7 @@ from slmdeploy.cli.options import common
 from slmdeploy.cli.outcome import finish
 
 if TYPE_CHECKING:
-    from slmdeploy.device.deployments import Version
+    from slmdeploy.device.push.deployments import Version
 
 __all__ = ["command"]
 

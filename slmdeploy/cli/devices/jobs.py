@@ -11,8 +11,8 @@ from slmdeploy.cli.devices.names import name_argument
 from slmdeploy.cli.options import common
 
 if TYPE_CHECKING:
-    from slmdeploy.device.jobs import FoundJob
-    from slmdeploy.device.occupancy import Occupancy
+    from slmdeploy.device.runs.jobs import FoundJob
+    from slmdeploy.device.runs.occupancy import Occupancy
 
 __all__ = ["command"]
 
@@ -26,8 +26,8 @@ _GUARD = "(puts settings back when the lease is over)"
 @common
 def command(console: Console, name: str, stop: str | None) -> None:
     """List what runs on the device NAME, what ran there, and who holds it."""
-    from slmdeploy.device.inventory import load_inventory
-    from slmdeploy.device.occupancy import read_occupancy, stop_run
+    from slmdeploy.device.lab.inventory import load_inventory
+    from slmdeploy.device.runs.occupancy import read_occupancy, stop_run
 
     device = load_inventory().get(name)
     if stop is not None:

@@ -20,8 +20,8 @@ __all__ = ["command"]
 @common
 def command(console: Console) -> None:
     """List the devices of devices.toml, and "local", which always exists."""
-    from slmdeploy.device.fingerprint import fingerprint_of
-    from slmdeploy.device.inventory import load_inventory
+    from slmdeploy.device.lab.fingerprint import fingerprint_of
+    from slmdeploy.device.lab.inventory import load_inventory
 
     found = load_inventory()
     devices = list(found.devices.values())

@@ -18,7 +18,7 @@ def complete_name(
 ) -> list[CompletionItem]:
     """Names of devices that begin so; none if an inventory has a fault."""
     del ctx, parameter
-    from slmdeploy.device.inventory import load_inventory
+    from slmdeploy.device.lab.inventory import load_inventory
     from slmdeploy.errors import SlmdeployError
 
     try:

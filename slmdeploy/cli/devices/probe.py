@@ -33,7 +33,7 @@ def command(console: Console, name: str, names: tuple[str, ...], seconds: float 
     Temperatures, throttling, clocks, power, fans, memory, load. What could not be had has its
     reason; an estimate is marked with *.
     """
-    from slmdeploy.device.inventory import load_inventory
+    from slmdeploy.device.lab.inventory import load_inventory
 
     device = load_inventory().get(name)
     if seconds is None:
@@ -43,7 +43,7 @@ def command(console: Console, name: str, names: tuple[str, ...], seconds: float 
 
 
 def _now(console: Console, device: Device, names: tuple[str, ...] | None) -> None:
-    from slmdeploy.device.probing import probe_now
+    from slmdeploy.device.probes.probing import probe_now
 
     values = probe_now(device, names)
     console.show(
@@ -56,7 +56,7 @@ def _now(console: Console, device: Device, names: tuple[str, ...] | None) -> Non
 
 
 def _over(console: Console, device: Device, names: tuple[str, ...] | None, seconds: float) -> None:
-    from slmdeploy.device.probing import probe_over
+    from slmdeploy.device.probes.probing import probe_over
 
     found = probe_over(device, seconds, names)
     share = None if found.cost is None else found.cost.share

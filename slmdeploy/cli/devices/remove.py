@@ -11,7 +11,7 @@ from slmdeploy.cli.devices.names import name_argument
 from slmdeploy.cli.options import common, dry_run_option
 
 if TYPE_CHECKING:
-    from slmdeploy.device.adding import Removed
+    from slmdeploy.device.lab.adding import Removed
 
 __all__ = ["command"]
 
@@ -22,8 +22,8 @@ __all__ = ["command"]
 @common
 def command(console: Console, name: str, *, dry_run: bool) -> None:
     """Take the device NAME out of devices.toml; the board is left as it is."""
-    from slmdeploy.device.adding import remove_device
-    from slmdeploy.device.inventory import load_inventory
+    from slmdeploy.device.lab.adding import remove_device
+    from slmdeploy.device.lab.inventory import load_inventory
 
     removed = remove_device(name, load_inventory(), dry_run=dry_run)
     console.show("slmdeploy/devices-remove/1", vars(removed), lambda: _text(removed))

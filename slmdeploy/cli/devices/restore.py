@@ -22,8 +22,8 @@ def command(*, console: Console, name: str, steal: bool, dry_run: bool) -> None:
     Needed only after a restart of the board, or where sudo refused meanwhile: the board puts
     them back by itself, and so does the next measurement.
     """
-    from slmdeploy.device.inventory import load_inventory
-    from slmdeploy.device.occupancy import put_settings_back, read_occupancy
+    from slmdeploy.device.lab.inventory import load_inventory
+    from slmdeploy.device.runs.occupancy import put_settings_back, read_occupancy
 
     device = load_inventory().get(name)
     if dry_run:

@@ -11,7 +11,7 @@ from slmdeploy.cli.devices.names import name_argument
 from slmdeploy.cli.options import common, dry_run_option
 
 if TYPE_CHECKING:
-    from slmdeploy.device.deployments import Rollback
+    from slmdeploy.device.push.deployments import Rollback
 
 __all__ = ["command"]
 

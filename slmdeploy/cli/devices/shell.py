@@ -23,8 +23,8 @@ def command(console: Console, name: str, words: tuple[str, ...], bundle: str | N
     With a COMMAND after --, run that instead. Ends with the exit code of the shell or the
     command; 128 and the number for one that a signal ended.
     """
-    from slmdeploy.device.inventory import load_inventory
-    from slmdeploy.device.shell import open_shell
+    from slmdeploy.device.lab.inventory import load_inventory
+    from slmdeploy.device.lab.shell import open_shell
 
     if console.json:
         raise UsageError(

@@ -13,7 +13,7 @@ from slmdeploy.cli.options import common
 
 if TYPE_CHECKING:
     from slmdeploy.device.types import Device
-    from slmdeploy.transport.ssh_config import SshTarget
+    from slmdeploy.transport.ssh.config import SshTarget
 
 __all__ = ["command"]
 
@@ -26,8 +26,8 @@ def command(console: Console, name: str) -> None:
 
     ~/.ssh/config is followed for that. Does not connect.
     """
-    from slmdeploy.device.fingerprint import fingerprint_of
-    from slmdeploy.device.inventory import load_inventory
+    from slmdeploy.device.lab.fingerprint import fingerprint_of
+    from slmdeploy.device.lab.inventory import load_inventory
 
     inventory = load_inventory()
     device = inventory.get(name)
@@ -44,7 +44,7 @@ def command(console: Console, name: str) -> None:
 
 
 def _ssh(device: Device) -> dict[str, Any]:
-    from slmdeploy.transport.ssh_config import config_file, config_text, resolve
+    from slmdeploy.transport.ssh.config import config_file, config_text, resolve
 
     target = resolve(device.endpoint)
     return {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from slmdeploy.cli.console import bytes_text
 
 if TYPE_CHECKING:
-    from slmdeploy.device.deployments import Removed
+    from slmdeploy.device.push.deployments import Removed
 
 __all__ = ["key_notes", "removed_text", "value_text"]
 

@@ -12,7 +12,7 @@ from slmdeploy.cli.devices.text import key_notes
 from slmdeploy.cli.options import common, dry_run_option
 
 if TYPE_CHECKING:
-    from slmdeploy.device.adding import Retrusted
+    from slmdeploy.device.lab.adding import Retrusted
 
 __all__ = ["command"]
 
@@ -33,8 +33,8 @@ def command(
     For a board that was added by hand, and with --replace for one that was set up anew
     (re-imaged). The key's fingerprint is shown, beside the old one, and asked for.
     """
-    from slmdeploy.device.adding import trust_device
-    from slmdeploy.device.inventory import load_inventory
+    from slmdeploy.device.lab.adding import trust_device
+    from slmdeploy.device.lab.inventory import load_inventory
 
     done = trust_device(
         name,

@@ -1,0 +1,1 @@
+"""The lab's inventory: which boards there are, and how they are known."""

@@ -1,0 +1,1 @@
+"""How content comes to a board, and how it leaves it."""

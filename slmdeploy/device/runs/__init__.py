@@ -1,0 +1,1 @@
+"""What runs on a board: jobs, the lease, settings that are put back."""
