@@ -33,7 +33,8 @@ def deployed(monkeypatch):
 
 @pytest.fixture
 def bundle():
-    return SimpleNamespace(manifest=None)
+    artifact = SimpleNamespace(runtime="executorch")
+    return SimpleNamespace(manifest=SimpleNamespace(artifact=artifact))
 
 
 def test_a_board_is_held_while_it_is_used(sshd_board, deployed, bundle):
