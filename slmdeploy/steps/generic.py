@@ -91,13 +91,15 @@ def plan_generic(
 def _make(plan: GenericExport, progress: Progress) -> None:
     """Run the source, compress, run again, export and run what was exported."""
     from slmdeploy.compress.generic import compress_module
+    from slmdeploy.compress.quantize import quiet_torchao
     from slmdeploy.model.generic import example_inputs, load_generic
 
     inputs = example_inputs(plan.model, plan.length)
     given = plan.exporter.module_inputs(inputs, _INPUTS)
     arrays = {f"input.{index}": value.numpy() for index, value in enumerate(given)}
     progress(Step("run the source"))
-    module = load_generic(plan.model)
+    with quiet_torchao():  # which transformers imports
+        module = load_generic(plan.model)
     arrays["output.source.0"] = module(*inputs).numpy()
     progress(Step("run the source", finished=True))
     compressed = compress_module(copy.deepcopy(module), plan.recipe)

@@ -60,9 +60,13 @@ def require_versions(file: TfliteFile) -> None:
         for operator in graph.operators:
             found = problem(operator)
             if found is not None:
+                by_weights = _needed(operator) > operator.version
                 raise ExportError(
                     f"{TFLITE_RUNTIME} {found} ({graph.name}).",
-                    hint="Choose a recipe of the target, such as --recipe fp16.",
+                    hint="Choose a recipe of the target, such as --recipe fp16."
+                    if by_weights
+                    else "Export it for a target of LiteRT, or write that part of the model "
+                    "otherwise.",
                 )
 
 
