@@ -96,18 +96,32 @@ class DecoderStep(nn.Module):
         new_keys, new_values = key.transpose(0, 1), value.transpose(0, 1)
         written[KEY.format(layer)], written[VALUE.format(layer)] = new_keys, new_values
         length, heads, size = query.shape
-        kv_heads, places = keys.shape[0], keys.shape[1]
+        kv_heads = keys.shape[0]
         # A group's heads are rows of one product, so that keys need not be repeated.
         rows = (query * (1 / math.sqrt(size))).transpose(0, 1).reshape(kv_heads, -1, size)
         mask = torch.cat(masks, dim=-1).repeat(heads // kv_heads, 1)[None]
-        scores = torch.cat(
-            [torch.bmm(rows, keys.transpose(1, 2)), torch.bmm(rows, new_keys.transpose(1, 2))],
-            dim=-1,
-        )
-        weights = torch.softmax(scores + mask, dim=-1)
-        attended = torch.bmm(weights[..., :places], values)
-        attended = attended + torch.bmm(weights[..., places:], new_values)
+        attend = _joined if new_keys.shape[1] > 1 else _side_by_side
+        attended = attend(rows, (keys, new_keys), (values, new_values), mask)
         return attended.reshape(heads, length, size).transpose(0, 1).reshape(length, -1)
+
+
+_Pair = tuple[Tensor, Tensor]
+"""What is old and what is new, each [kv_heads, places, head_dim]."""
+
+
+def _joined(rows: Tensor, keys: _Pair, values: _Pair, mask: Tensor) -> Tensor:
+    """Attention of a chunk: its scores are larger than the cache, so the cache is copied."""
+    scores = torch.bmm(rows, torch.cat(keys, dim=1).transpose(1, 2)) + mask
+    return torch.bmm(torch.softmax(scores, dim=-1), torch.cat(values, dim=1))
+
+
+def _side_by_side(rows: Tensor, keys: _Pair, values: _Pair, mask: Tensor) -> Tensor:
+    """Attention of one token: the cache is larger than its scores, so these are copied."""
+    places = keys[0].shape[1]
+    parts = [torch.bmm(rows, part.transpose(1, 2)) for part in keys]
+    weights = torch.softmax(torch.cat(parts, dim=-1) + mask, dim=-1)
+    old = torch.bmm(weights[..., :places], values[0])
+    return old + torch.bmm(weights[..., places:], values[1])
 
 
 def _masks(position: Tensor, length: int, places: int) -> tuple[Tensor, Tensor]:
