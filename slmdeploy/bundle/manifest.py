@@ -6,7 +6,7 @@ without one is an unfinished export. Nothing here imports torch.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,6 +35,10 @@ MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION = 1
 
 
+# A board's files are named by it: any other text could lead out of the folder there.
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +47,7 @@ class FileInfo(_Part):
     """A file of the bundle: bytes and sha256 (hex)."""
 
     bytes: int
-    sha256: str
+    sha256: _Sha256
 
 
 class ModelInfo(_Part):
@@ -72,7 +76,7 @@ class TokenizerInfo(_Part):
     """The tokenizer in the bundle; the board never sees it."""
 
     file: str
-    sha256: str
+    sha256: _Sha256
     vocab_size: int
     bos_id: int | None
     stop_ids: tuple[int, ...]
@@ -88,7 +92,7 @@ class ArtifactInfo(_Part):
 
     file: str
     bytes: int
-    sha256: str
+    sha256: _Sha256
     runtime: str
     kernels: str | None
     methods: dict[str, MethodInfo]

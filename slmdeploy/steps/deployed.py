@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import TypeVar
 
@@ -11,6 +12,8 @@ from slmdeploy.device.lab.inventory import load_inventory
 from slmdeploy.device.push import deployments as rooms
 from slmdeploy.device.push.deployments import Removed, Rollback, Version, list_deployments
 from slmdeploy.device.push.garbage import KEPT_VERSIONS, collect_garbage
+from slmdeploy.device.runs.lease import read_holder
+from slmdeploy.device.runs.settings import read_saved
 from slmdeploy.device.types import Device
 from slmdeploy.steps.at_once import on_each
 from slmdeploy.steps.outcomes import Attempt
@@ -55,13 +58,26 @@ def gc(
         dry_run: Only say what would be removed.
     """
     stay = KEPT_VERSIONS if keep is None else keep
-    return _each(devices, lambda transport: collect_garbage(transport, keep=stay, dry_run=dry_run))
+
+    def work(transport: Transport) -> Removed:
+        done = collect_garbage(transport, keep=stay, dry_run=dry_run)
+        return dataclasses.replace(done, remarks=tuple(_left_changed(transport)))
+
+    return _each(devices, work)
 
 
 def version_words(version: str) -> tuple[str, str | None]:
     """The parts of ``NAME`` or ``NAME@DIGEST``."""
     name, at, digest = version.rpartition("@")
     return (name, digest) if at else (version, None)
+
+
+def _left_changed(transport: Transport) -> Iterator[str]:
+    """Settings are no garbage: they are named, and left as they are."""
+    changed = read_saved(transport)
+    if changed is not None and read_holder(transport) is None:
+        name = transport.name
+        yield f"{name}: settings were left {changed}. See: slmdeploy devices restore {name}"
 
 
 def _each(devices: Sequence[str], work: Callable[[Transport], T]) -> tuple[Attempt[T], ...]:

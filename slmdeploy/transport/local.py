@@ -116,7 +116,7 @@ class LocalProcess:
     """A child process in a session of its own, so that its whole group can be ended."""
 
     def __init__(
-        self, argv: Sequence[str], stdin: bytes | None, env: Mapping[str, str] | None
+        self, argv: Sequence[str], stdin: bytes | int | None, env: Mapping[str, str] | None
     ) -> None:
         # A file as standard input needs no second thread to feed it.
         with _stdin_file(stdin) as source:
@@ -189,9 +189,10 @@ class _NotStarted:
 
 
 @contextlib.contextmanager
-def _stdin_file(stdin: bytes | None) -> Iterator[IO[bytes] | int]:
-    if stdin is None:
-        yield subprocess.DEVNULL
+def _stdin_file(stdin: bytes | int | None) -> Iterator[IO[bytes] | int]:
+    """A file with these bytes; a descriptor stands for itself."""
+    if stdin is None or isinstance(stdin, int):
+        yield subprocess.DEVNULL if stdin is None else stdin
         return
     with tempfile.TemporaryFile() as file:
         file.write(stdin)

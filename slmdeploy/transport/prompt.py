@@ -48,7 +48,7 @@ class Asker(Protocol):
         """Whether anybody is there."""
 
     def secret(self, question: str) -> str:
-        """An answer that is not shown while it is typed."""
+        """An answer that is not shown while it is typed; empty at the end of the input."""
 
     def line(self, question: str) -> str:
         """An answer that is shown; empty at the end of the input."""
@@ -69,7 +69,10 @@ class Terminal:
 
     def secret(self, question: str) -> str:
         """Read without echo; the terminal is put back whatever happens."""
-        return getpass.getpass(question)
+        try:
+            return getpass.getpass(question)
+        except EOFError:  # Ctrl-D
+            return ""
 
     def line(self, question: str) -> str:
         """Read with echo."""

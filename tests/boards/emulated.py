@@ -36,6 +36,7 @@ What a board has and can::
         core_volts; Pi 5 also fan_rpm, rails={"VDD_CORE": (volts, amperes)}, rails_nan.
         Jetson: gpu_temperature, soc_temperature, cv_temperature (None: powered down),
         gpu_load (per mille), gpu_khz, mode (id of nvpmodel), l4t, fan_rpm,
+        cooling (steps that the CPU is slowed down by), over_current (events so far),
         rails={"VDD_IN": (volts, amperes), ...}.
     board.write("/sys/class/thermal/thermal_zone0/temp", "1\\n")   any file, as its root
     board.root(["cat", "/etc/shadow"])                             a command as root: its output

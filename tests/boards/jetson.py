@@ -98,6 +98,8 @@ _COMMON = {
     "gpu_khz": 306_000,
     "l4t": "R36 (release), REVISION: 4.3",
     "fan_rpm": 1200,
+    "cooling": 0,
+    "over_current": 0,
     "swap_used": 0,
     "swap_device": "/dev/zram0",
     "load": 0.21,
@@ -150,6 +152,7 @@ def _tree(board: Jetson, values: Mapping[str, Any]) -> Tree:
         **cpu_tree(board.cores, values),
         **proc_tree(values, RELEASE),
         **_thermal(values),
+        **_throttle(values),
         **_monitors(board, values),
         **_gpu(board, values),
         f"{base}/model": board.model + "\0",
@@ -189,6 +192,19 @@ def _thermal(values: Mapping[str, Any]) -> Tree:
         tree[f"{folder}/temp"] = Folder() if down else f"{round((celsius or 0) * 1000)}\n"
         tree[f"sys/class/thermal/{zone}"] = Link(f"../../devices/virtual/thermal/{zone}")
     return tree
+
+
+def _throttle(values: Mapping[str, Any]) -> Tree:
+    """What slows the processor down, and how often the supply was not enough."""
+    device, hwmon = "sys/class/thermal/cooling_device0", "sys/class/hwmon/hwmon2"
+    counts = {f"{hwmon}/oc{n}_event_cnt": f"{values['over_current']}\n" for n in (1, 2, 3)}
+    return {
+        f"{device}/type": "cpufreq-cpu0\n",
+        f"{device}/cur_state": f"{values['cooling']}\n",
+        f"{device}/max_state": "10\n",
+        f"{hwmon}/name": "soctherm_oc\n",
+        **counts,
+    }
 
 
 def _monitors(board: Jetson, values: Mapping[str, Any]) -> Tree:

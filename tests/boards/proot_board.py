@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.boards.emulated_board import EmulatedBoard
 from tests.boards.furnish import fresh
 from tests.boards.kinds import Kind
 from tests.boards.places import BoardError
+from tests.boards.ports import free_port
 from tests.boards.rootfs import USER, USER_ID
 from tests.boards.seccomp import make_unknown
 from tests.boards.slots import kill_processes_of
@@ -41,7 +41,7 @@ class ProotBoard(EmulatedBoard):
         super().__init__(kind, **values)
         self._proot: subprocess.Popen[bytes] | None = None
         self.address = "127.0.0.1"
-        self.port = _free_port()
+        self.port = free_port()
         self._etc()
         self._usr_local()
         for name in ("home", "tmp", "run"):
@@ -153,10 +153,3 @@ class ProotBoard(EmulatedBoard):
         (local / "lib/board").mkdir(parents=True)
         shutil.copytree(self.folder / "overlay/usr/bin", local / "bin")
         fresh(local / "bin/sudo", SUDO, mode=0o755)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from slmdeploy.device.types import Device
+from tests.boards.ports import free_port
 
 REQUIRED = "SLMDEPLOY_REQUIRE_BOARDS"
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -35,7 +36,7 @@ class SshdBoard:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.home = folder / "home"
-        self.port = _free_port()
+        self.port = free_port()
         self.user = "device" if os.geteuid() == 0 else _own_name()
         self.client_key = folder / "client_key"
         self._server: subprocess.Popen[bytes] | None = None
@@ -194,13 +195,6 @@ def _why_not() -> str | None:
 def make_key(path: Path, passphrase: str = "", kind: str = "ed25519") -> None:
     argv = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "test", "-f", str(path)]
     subprocess.run(argv, check=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _own_name() -> str:

@@ -105,6 +105,16 @@ def test_a_file_outside_of_the_bundle_is_refused(bundle, name):
         open_bundle(bundle.path)
 
 
+@pytest.mark.parametrize(
+    "sha256", ["../" * 4 + ".ssh/authorized_keys", "A" * 64, "a" * 64 + "\n", ""]
+)
+def test_a_sha256_that_is_none_is_refused(bundle, sha256):
+    """Files of boards are named by it."""
+    rewrite(bundle.path, files={"model.pte": {"bytes": 8, "sha256": sha256}})
+    with pytest.raises(BundleError, match=r"files\.model\.pte\.sha256"):
+        open_bundle(bundle.path)
+
+
 def test_a_file_that_is_missing_is_named(bundle):
     bundle.artifact_path.unlink()
     with pytest.raises(BundleError, match=r"lacks 'model\.pte'"):

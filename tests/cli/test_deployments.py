@@ -109,3 +109,14 @@ def test_garbage_is_collected(versions, cli, cli_json):
     assert cli("devices", "gc", "pi5-a").stdout.startswith("pi5-a: removed ")
     assert len(digests(cli_json)) == 2
     assert cli("devices", "gc", "pi5-a").stdout == "pi5-a: nothing to remove\n"
+
+
+def test_settings_that_were_left_changed_are_no_garbage_and_are_named(lab, cli):
+    saved = lab.home / ".slmdeploy" / "settings" / "saved"
+    saved.parent.mkdir(parents=True)
+    saved.write_text("t0ken eve@lab (process 7)\nmode\t-\t1\n")
+    done = cli("devices", "gc", "pi5-a", "--dry-run")
+    assert done.exit_code == 0
+    assert "left changed by eve@lab (process 7): power mode (was 1)" in done.stderr
+    assert "slmdeploy devices restore pi5-a" in done.stderr
+    assert saved.exists()

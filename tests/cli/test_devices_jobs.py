@@ -60,6 +60,8 @@ def test_what_would_be_put_back_is_shown(cli, board, tmp_path):
     saved = tmp_path / "device" / "settings" / "saved"
     saved.parent.mkdir(parents=True)
     saved.write_text("t0ken lab@a (process 1)\nmode\t-\t1\n")
-    assert cli("devices", "restore", "local", "--dry-run").stdout == "mode -: 1\n"
+    assert (
+        cli("devices", "restore", "local", "--dry-run").stdout == "would put back power mode: 1\n"
+    )
     assert "slmdeploy devices restore local" in cli("devices", "jobs", "local").stdout
     assert saved.exists()

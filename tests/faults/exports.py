@@ -18,7 +18,7 @@ from tests.runtime.conftest import only_one
 
 MIB = 1 << 20
 ROOT = Path(__file__).resolve().parents[2]
-CONTEXT = 64
+CONTEXT = 256
 # Short prompts: an emulated processor works on a chunk for as long as it is, whatever is in it.
 TARGET = """extends = "{}-executorch"
 description = "An emulated board"
@@ -38,11 +38,12 @@ def exported(request: pytest.FixtureRequest, recipe: str, board: str = "rpi5") -
         recipe: Its name.
         board: As in the names of targets.
     """
-    place = request.config.cache.mkdir(f"faults-{_decisive(recipe, board)}")
+    place = request.config.cache.mkdir(f"faults-{board}-{recipe}")
+    decisive, done = _decisive(recipe, board), place / "done"
     with only_one(place):
-        if not (done := place / "done").exists():
+        if not done.exists() or done.read_text() != decisive:
             _export(place, recipe, board)
-            done.touch()
+            done.write_text(decisive)
     (bundle,) = (place / "bundles").iterdir()
     return bundle
 
@@ -79,12 +80,12 @@ def _export(place: Path, recipe: str, board: str) -> None:
 
 
 def _decisive(recipe: str, board: str) -> str:
-    """A name for all that decides how a bundle comes out."""
+    """A digest of all that decides how a bundle comes out."""
     versions = [metadata.version(name) for name in ("executorch", "torch", "torchao")]
     digest = hashlib.sha256(repr((recipe, board, TARGET, versions)).encode())
     for path in _sources():
         digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()
 
 
 def _sources() -> Iterator[Path]:

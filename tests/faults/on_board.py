@@ -32,7 +32,7 @@ folders = [f for f in glob.glob("bundles/*/*") + glob.glob("runtimes/*/*") if os
 print(json.dumps({
     "folders": {folder: sorted(files(folder)) for folder in folders},
     "blobs": sorted(row for row in files("blobs") if len(row[0]) == 64),
-    "incoming": sorted(row[0] for row in files("incoming")),
+    "incoming": {row[0]: os.path.getsize("incoming/" + row[0]) for row in files("incoming")},
 }))
 """
 
@@ -76,7 +76,12 @@ def bundles(device: Device) -> set[str]:
 def left_over(device: Device) -> list[str]:
     """Files that were being sent, and folders that are half made."""
     found = looked_at(device)
-    parts = [path for path in found["incoming"] if len(path.rpartition("/")[2]) == 64]
+    parts = [
+        f"{path}: {size} bytes"
+        for path, size in found["incoming"].items()
+        # The disk may have kept the name of a file alone: that is swept away a day later.
+        if size and len(path.rpartition("/")[2]) == 64
+    ]
     return [*parts, *(place for place in found["folders"] if ".part-" in place)]
 
 

@@ -56,8 +56,6 @@ def test_cut_during_upload(
     vm: VmBoard, lab: Lab, small: Path, tmp_path: Path, share: float
 ) -> None:
     """The first version is there for long, the second is being sent."""
-    monkeypatch.chdir(lab.folder)
-    monkeypatch.setattr("slmdeploy.transport.ssh.link.DEAD_LINK_SECONDS", 6)
     assert lab.run("push", small, "--device", "pi").code == 0
     old = bundles(vm.device())
     new = padded(tmp_path / "new", "padded", size=8 * MIB)
@@ -74,7 +72,8 @@ def test_cut_during_upload(
     assert isinstance(attempt.error, ConnectError)
     vm.boot()
     assert bundles(vm.device()) == old
-    assert lab.run("push", new, "--device", "pi").code == 0
+    (again,) = pipeline.push(new, devices=["pi"])
+    assert again.error is None
     assert bundles(vm.device()) > old
     assert left_over(vm.device()) == []
 
@@ -114,7 +113,8 @@ def test_cut_in_the_middle_of_a_run(vm: VmBoard, lab: Lab, kjv: Path) -> None:
     vm.power_cycle()
     done = bench.done()
     assert done.code == 4
-    assert "pi was restarted while the run runner-" in done.out
+    # The disk may have forgotten that there was a run.
+    assert "pi was restarted while the run" in done.out or "lost its power" in done.out
     assert lab.run(*words).result["status"] == "valid"
 
 

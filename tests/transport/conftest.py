@@ -1,4 +1,4 @@
-"""The three transports, each to be held to one contract."""
+"""The transports, each to be held to one contract."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from slmdeploy.device.connect import connect
 from slmdeploy.transport.base import Transport
 from slmdeploy.transport.fake import FakeTransport
 from slmdeploy.transport.local import LocalTransport
+from tests.transport.adb.phone import Phone
 
 
-@pytest.fixture(params=["local", "fake", "ssh"])
-def transport(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Transport]:
+@pytest.fixture(params=["local", "fake", "ssh", "adb", "adb-old"])
+def transport(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Transport]:
     if request.param == "local":
         chosen: Transport = LocalTransport(root=tmp_path / "home folder" / ".slmdeploy")
     elif request.param == "fake":
         chosen = FakeTransport(tmp_path / "fake")
+    elif request.param.startswith("adb"):
+        features = {} if request.param == "adb" else {"features": []}
+        chosen = connect(Phone(tmp_path / "phone", monkeypatch, **features).device())
     else:
         chosen = connect(request.getfixturevalue("sshd_board"))
     with closing(chosen):

@@ -62,6 +62,14 @@ def test_the_end_of_the_input_is_a_no():
         assert ask_yes("Trust it?") is False
 
 
+def test_ctrl_d_at_a_secret_is_an_empty_one(monkeypatch: pytest.MonkeyPatch):
+    def ended(question: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(prompt.getpass, "getpass", ended)
+    assert Terminal().secret("Password: ") == ""
+
+
 def test_a_question_of_a_server_cannot_move_the_cursor():
     answers = Answers("x")
     with answered_by(answers):

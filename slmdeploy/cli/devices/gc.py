@@ -34,6 +34,9 @@ def command(*, console: Console, devices: tuple[str, ...], keep: int | None, dry
     from slmdeploy.steps import deployed
 
     attempts = deployed.gc(devices, keep=keep, dry_run=dry_run)
+    for attempt in attempts:
+        for remark in attempt.value.remarks if attempt.value is not None else ():
+            console.note(remark)
     return finish(
         console,
         "slmdeploy/devices-gc/1",

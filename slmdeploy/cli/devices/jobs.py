@@ -49,7 +49,7 @@ def command(console: Console, name: str, stop: str | None) -> None:
 def _text(name: str, found: Occupancy) -> str:
     lines = [f"{name} is held by {found.holder}." if found.holder else f"Nobody holds {name}."]
     if found.saved is not None:
-        lines.append(f"Settings are changed, by {found.saved.owner}.")
+        lines.append(f"Settings are {found.saved}.")
         if found.holder is None:
             lines.append(f"Put them back with: slmdeploy devices restore {name}")
     if found.jobs:

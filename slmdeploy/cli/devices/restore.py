@@ -24,16 +24,21 @@ def command(*, console: Console, name: str, steal: bool, dry_run: bool) -> None:
     """
     from slmdeploy.device.lab.inventory import load_inventory
     from slmdeploy.device.runs.occupancy import put_settings_back, read_occupancy
+    from slmdeploy.device.runs.settings_plan import setting_name
 
     device = load_inventory().get(name)
     if dry_run:
         saved = read_occupancy(device).saved
         rows = () if saved is None else saved.rows
-        done = tuple(f"{kind} {key}: {value}" for kind, key, value in rows)
+        done = tuple(f"{setting_name(kind, key)}: {value}" for kind, key, value in rows)
     else:
         done = put_settings_back(device, steal=steal)
+    verb = "would put back" if dry_run else "put back"
     console.show(
         "slmdeploy/devices-restore/1",
         {"device": name, "dry_run": dry_run, "restored": done},
-        lambda: "\n".join(done) or f"All settings of {name} are as they were.",
+        lambda: (
+            "\n".join(f"{verb} {one}" for one in done)
+            or f"All settings of {name} are as they were."
+        ),
     )

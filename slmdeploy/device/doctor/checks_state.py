@@ -9,6 +9,7 @@ from slmdeploy.device.doctor.busy import Process
 from slmdeploy.device.doctor.checks import on_board, unknown
 from slmdeploy.device.doctor.gather import BoardFacts
 from slmdeploy.device.doctor.host_checks import Check, Status
+from slmdeploy.device.doctor.places import Home
 from slmdeploy.device.facts import Reading
 from slmdeploy.device.probes.types import Measured
 from slmdeploy.device.runs.lease import Holder
@@ -23,6 +24,7 @@ __all__ = [
     "judge_governor",
     "judge_lease",
     "judge_power_mode",
+    "judge_settings",
     "judge_supply",
     "judge_temperature",
     "judge_throttled",
@@ -76,6 +78,7 @@ def state_checks(
         yield judge_power_mode(_of(sensors, "power_mode"))
     yield judge_busy(device, facts.busy)
     yield judge_lease(device, holder, bundle)
+    yield judge_settings(device, facts.home, holder)
 
 
 def judge_governor(device: Device, governors: tuple[Measured, ...], bundle: str | None) -> Check:
@@ -187,6 +190,18 @@ def judge_lease(device: Device, holder: Holder | None, bundle: str | None) -> Ch
         return Check("lease", "ok", "free")
     steal = f"slmdeploy bench {bundle or 'BUNDLE'} --device {device.name} --steal"
     return Check("lease", "warn", f"held by {holder}", steal)
+
+
+def judge_settings(device: Device, home: Reading[Home], holder: Holder | None) -> Check:
+    """Whether a measurement left settings changed; while it goes on they may well be."""
+    if home.value is None:
+        return unknown("settings", home.reason)
+    changed = home.value.changed
+    if changed is None:
+        return Check("settings", "ok", "none is left changed")
+    if holder is not None:
+        return Check("settings", "ok", f"for now {changed}")
+    return Check("settings", "warn", f"left {changed}", f"slmdeploy devices restore {device.name}")
 
 
 def _of(sensors: Iterable[Measured], quantity: str) -> tuple[Measured, ...]:

@@ -32,7 +32,7 @@ _LATER = (
     *("processor", "cpu features", "glibc", "libstdc++", "python", "page size", "runtimes"),
     *("home folder", "disk", "free memory", "memory", "swap"),
     *("governor", "clock limit", "temperature", "throttling", "power supply", "other processes"),
-    "lease",
+    *("lease", "settings"),
 )
 
 

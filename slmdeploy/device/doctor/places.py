@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from slmdeploy.device.facts import parse_df
 from slmdeploy.device.provision.runtimes import InstalledRuntime, parse_places
+from slmdeploy.device.runs.settings_plan import Saved, parse_saved
 
 __all__ = [
     "Disk",
@@ -58,6 +59,7 @@ class Home:
         folders: ``name/digest`` of the runtimes that are there.
         ready: Those that ``devices provision`` made ready.
         maybe_leased: Whether a lease is there that was not let go of; it may have ended.
+        changed: Settings that are not what they were; ``None`` where all are.
     """
 
     path: str
@@ -67,6 +69,7 @@ class Home:
     folders: tuple[str, ...] = ()
     ready: tuple[InstalledRuntime, ...] = ()
     maybe_leased: bool = False
+    changed: Saved | None = None
 
     def has_runtime(self, name: str) -> bool:
         """Whether a runtime is there, in whatever version."""
@@ -124,4 +127,5 @@ def parse_home(text: str) -> Home:
         folders=places.folders,
         ready=places.ready,
         maybe_leased=any(kind == "lease" for kind, _ in rows),
+        changed=parse_saved(value for kind, value in rows if kind == "saved"),
     )

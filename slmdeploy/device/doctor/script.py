@@ -100,6 +100,7 @@ for found in "$ours"/lease/[0-9]*; do
   case ${found##*/} in *[!0-9]*) continue ;; esac
   [ -e "$found.over" ] || echo "lease ${found##*/}"
 done
+[ ! -e "$ours/settings/saved" ] || sed 's/^/saved /' "$ours/settings/saved"
 section disk
 df -Pk "$there" 2>/dev/null
 

@@ -143,19 +143,22 @@ def add_device(
         AuthError: It does not let us in; nothing was written.
     """
     parse_devices(to_toml([device]), Path("the new device"))
-    text = _text_for(device.name, file, inventory)
+
+    def edited(with_it: Device) -> str:
+        """Read anew each time: somebody may take minutes to compare a key."""
+        return with_device(_text_for(device.name, file, inventory), with_it, file)
+
+    edited(device)  # what it would refuse is told before anybody is asked
     # A fingerprint that somebody gives counts for more than what stands in known_hosts.
     given = fingerprint is not None
     offer = look_at_key(device, fingerprint=fingerprint, replace_old=given, listed=False)
     pinned = replace(device, host_key=offer.key.line)
-    edited = with_device(text, pinned, file)
     if dry_run:
         return Added(pinned, file, offer.key, offer.witness, stale=offer.stale, dry_run=True)
     found = Added(pinned, file, offer.key, accepted(offer), stale=offer.stale)
     if login:
         found = _proven(found)
-        edited = with_device(text, found.device, file)
-    write_devices(file, edited)
+    write_devices(file, edited(found.device))
     return found
 
 

@@ -12,7 +12,7 @@ from slmdeploy.bundle.chunks import Chunk, hash_chunks
 from slmdeploy.device.push import scripts
 from slmdeploy.device.push.plan import Item
 from slmdeploy.device.push.sending_plan import SMALL_FILE_BYTES, BlobPlan, plan_blob, plan_rows
-from slmdeploy.device.push.stream import Payload, archive, changed
+from slmdeploy.device.push.stream import Payload, archive, changed, unreadable
 from slmdeploy.device.push.survey import (
     NEEDED,
     Place,
@@ -21,9 +21,9 @@ from slmdeploy.device.push.survey import (
     locate,
     rows_of,
     script,
+    sender_name,
 )
-from slmdeploy.device.runs.owner import owner_name
-from slmdeploy.errors import BundleError, TransferError
+from slmdeploy.errors import TransferError
 from slmdeploy.transport.base import Pours, Progress, Result, Transport
 
 __all__ = ["Sending"]
@@ -157,7 +157,7 @@ class Sending:
         packed = archive(small) if small else b""
         plan = rows_of(plan_rows(plans, small_bytes=len(packed), aside=list(aside)))
         payload = Payload(plan + packed, sum(item.bytes for item in small), plans, self._chunks)
-        argv = script(scripts.RECEIVE, self._transport, self._tag, str(len(plan)), owner_name())
+        argv = script(scripts.RECEIVE, self._transport, self._tag, str(len(plan)), sender_name())
         transport = self._transport
         assert isinstance(transport, Pours)  # noqa: S101  run() asked
         with contextlib.closing(payload.blocks(meter.add)) as blocks:
@@ -229,7 +229,7 @@ class Sending:
             meter.add(item.bytes)
         rows = [f"blob {i.sha256} {i.bytes} - {i.bytes} 0" for i in self.missing.values()]
         plan = rows_of(rows)
-        argv = script(scripts.RECEIVE, self._transport, self._tag, str(len(plan)), owner_name())
+        argv = script(scripts.RECEIVE, self._transport, self._tag, str(len(plan)), sender_name())
         wrong = self._wrong(self._transport.run(argv, stdin=plan), list(self.missing.values()))
         for sha, digest in wrong.items():
             item = self.missing[sha]
@@ -290,7 +290,7 @@ def _hashed(item: Item) -> tuple[Chunk, ...]:
     try:
         digest, chunks = hash_chunks(item.source)
     except OSError as error:
-        raise BundleError(f"{item.source} cannot be read: {error.strerror or error}.") from error
+        raise unreadable(item.source, error) from error
     if digest != item.sha256:
         raise changed(item.source, digest, item.sha256)
     return chunks

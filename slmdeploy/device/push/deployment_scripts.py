@@ -53,7 +53,7 @@ REMOVE = r"""
 cd "$1" || exit 1
 tab=$(printf '\t')
 while IFS=$tab read -r kind path; do
-  case $path in ''|/*|*..*) continue ;; esac
+  case /$path/ in //*|*/../*) continue ;; esac
   case $kind in
   folder)
     [ -d "$path" ] || continue

@@ -106,12 +106,14 @@ class Removed:
         device: Name of the device.
         paths: Each path below the folder that slmdeploy owns, and its bytes.
         bytes: Room that this makes.
+        remarks: What else was seen there that somebody should look at.
     """
 
     device: str
     paths: tuple[tuple[str, int], ...]
     bytes: int
     dry_run: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 def list_deployments(transport: Transport, *, everything: bool = False) -> Listing:

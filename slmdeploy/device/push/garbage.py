@@ -39,7 +39,7 @@ def collect_garbage(
     folders = old | set(_unused_runtimes(transport, listing, old))
     if not dry_run:
         trim_history(transport, listing, old)
-    remains = {*listing.left, *_incoming(listing), *_orphans(listing)}
+    remains = {*_half_folders(listing), *_incoming(listing), *_orphans(listing)}
     return remove_paths(transport, listing, folders, remains, dry_run=dry_run, all_blobs=True)
 
 
@@ -62,6 +62,13 @@ def _unused_runtimes(transport: Transport, listing: Listing, old: set[str]) -> I
         provisioned = any(f"{path}/".startswith(f"{home}/{place}/") for path in used)
         if place not in kept and place not in listing.running and not provisioned:
             yield place
+
+
+def _half_folders(listing: Listing) -> Iterator[str]:
+    """Folders that were never finished, or half removed; named as in ``DIGEST12.part-TAG``."""
+    for path in listing.left:
+        if path.rpartition(".part-")[2].partition("-")[0] not in listing.living:
+            yield path
 
 
 def _incoming(listing: Listing) -> Iterator[str]:

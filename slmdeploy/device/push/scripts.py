@@ -202,7 +202,7 @@ adopt() {  # a part of a push that was cut off; what still writes to it is stopp
   old=incoming/$1
   pid= start= row=
   [ ! -f "$old/writer" ] || read -r pid start <"$old/writer"
-  [ ! -r "/proc/$pid/stat" ] || read -r row <"/proc/$pid/stat"
+  [ -z "$start" ] || [ ! -r "/proc/$pid/stat" ] || read -r row <"/proc/$pid/stat"
   case ${row##*) } in
   *" $start "*) kill -s KILL -- "-$pid" 2>/dev/null || kill -s KILL "$pid" 2>/dev/null ;;
   esac
@@ -291,7 +291,7 @@ finish() {
 }
 current() {  # the newest first; what is first already stays as it is
   row=
-  [ ! -f "$1/current" ] || read -r row <"$1/current"
+  [ ! -f "$1/current" ] || read -r row <"$1/current" || :
   case $row in "$2 "*" $4") return 0 ;; esac
   {
     echo "$2 $3 $4"

@@ -176,7 +176,8 @@ def _sent(
         device=transport.name,
         places=tuple(f"{home}/{folder.place}" for folder in folders),
         sent_bytes=sending.sent_bytes,
-        skipped_bytes=content - sending.sent_bytes,
+        # What was damaged on the way was sent twice.
+        skipped_bytes=max(0, content - sending.sent_bytes),
         copied_bytes=sending.copied_bytes,
         files=tuple(
             SentFile(f"{home}/{f.place}/{i.path}", i.bytes, i.sha256 in sending.missing)

@@ -17,11 +17,10 @@ from slmdeploy.device.push.plan import Item
 from slmdeploy.device.push.sending_plan import BlobPlan, Send
 from slmdeploy.errors import BundleError
 
-__all__ = ["Payload", "archive", "changed", "read_ahead"]
+__all__ = ["Payload", "archive", "changed", "read_ahead", "unreadable"]
 
 _AHEAD = 4
 """Blocks that are read before they are sent."""
-_ARCHIVE_BLOCKS = 20 * 512
 
 
 @dataclass
@@ -57,10 +56,7 @@ class Payload:
                 yield block
                 tell(len(block))
         except OSError as error:
-            raise BundleError(
-                f"{error.filename or 'A file'} cannot be read: {error.strerror or error}.",
-                hint="Export it again, or copy the whole folder.",
-            ) from error
+            raise unreadable(error.filename or "A file", error) from error
 
     def _content(self) -> Iterator[bytes]:
         for plan in self.plans:
@@ -87,12 +83,12 @@ def archive(items: Sequence[Item]) -> bytes:
     """Small files as one tar archive, named by their sha256.
 
     Raises:
-        BundleError: A file is not what its hash says.
+        BundleError: A file cannot be read, or is not what its hash says.
     """
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for item in items:
-            data = item.source.read_bytes()
+            data = _bytes_of(item.source)
             digest = hashlib.sha256(data).hexdigest()
             if digest != item.sha256:
                 raise changed(item.source, digest, item.sha256)
@@ -147,12 +143,27 @@ def _put(
     return False
 
 
+def unreadable(source: Path | str, error: OSError) -> BundleError:
+    """The error for a file of this computer that cannot be read."""
+    return BundleError(
+        f"{source} cannot be read: {error.strerror or error}.",
+        hint="Export it again, or copy the whole folder.",
+    )
+
+
 def changed(source: Path, found: str, expected: str) -> BundleError:
     """The error for a file of this computer that is not the one it should be."""
     return BundleError(
         f"{source} is not the file that the manifest names: its sha256 is {found}, not {expected}.",
         hint="Export it again: it was changed or damaged since.",
     )
+
+
+def _bytes_of(source: Path) -> bytes:
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise unreadable(source, error) from error
 
 
 def _range(file: io.FileIO, item: Item, piece: Send) -> Iterator[bytes]:

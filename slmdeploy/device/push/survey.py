@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +10,7 @@ from dataclasses import dataclass, field
 from slmdeploy.device.facts import parse_df
 from slmdeploy.device.push import scripts
 from slmdeploy.device.push.plan import Folder, Item
-from slmdeploy.device.runs.owner import owner_name
+from slmdeploy.device.runs.owner import has_ended, host_mark, owner_name
 from slmdeploy.errors import TransferError
 from slmdeploy.transport.base import Transport
 
@@ -29,14 +27,14 @@ __all__ = [
     "parse_survey",
     "rows_of",
     "script",
+    "sender_name",
     "survey",
 ]
 
-NEEDED = ("dd", "dd with iflag=fullblock", "tar", "find")
+NEEDED = ("awk", "dd", "dd with iflag=fullblock", "tar", "find")
 """Tools without which nothing can be received as a stream."""
 
 _KINDS = ("absent", "blob", "current", "df", "have", "indexes", "lacks", "part", "stamp", "tag")
-_PROCESS = re.compile(r"(.*) \(process (\d+)\)")
 _OWN_TAGS: set[str] = set()
 _OWN_TAGS_LOCK = threading.Lock()
 
@@ -197,6 +195,11 @@ def distinct(folders: Sequence[Folder]) -> dict[str, Item]:
     return {item.sha256: item for folder in folders for item in folder.items}
 
 
+def sender_name() -> str:
+    """Who sends, as a board notes it: ``owner_name`` after ``host_mark``."""
+    return f"{host_mark()} {owner_name()}"
+
+
 def script(text: str, transport: Transport, *arguments: str) -> list[str]:
     """The command that runs a script; its first argument is the folder that we own."""
     return ["sh", "-c", text, "slmdeploy", transport.home(), *arguments]
@@ -241,22 +244,9 @@ def _may_take(tag: str, state: str, owner: str) -> bool:
     """Whether what a push sent may be taken over: nobody goes on with it any more."""
     if tag in _OWN_TAGS:
         return False
-    if state != "alive":
-        return True
-    ours, theirs = _PROCESS.fullmatch(owner_name()), _PROCESS.fullmatch(owner)
-    if ours is None or theirs is None or ours[1] != theirs[1]:
-        return False
-    return ours[2] == theirs[2] or not _runs(int(theirs[2]))
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
+    mark, _, name = owner.partition(" ")
+    ours = mark == host_mark()
+    return state != "alive" or (ours and (name == owner_name() or has_ended(name)))
 
 
 def _free_bytes(lines: Sequence[str]) -> int | None:

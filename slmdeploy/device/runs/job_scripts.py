@@ -143,7 +143,11 @@ wait "$child"
 code=$?
 # What it left behind belongs to it.
 kill -s KILL -- "-$child"
-[ "$limit" = - ] || [ -e "$run/reason" ] || kill "$watcher"
+# Unless the watch itself ended it: that one is over soon. Any other would hours later end
+# whatever has this number by then.
+why=
+read -r why 2>/dev/null <"$run/reason"
+[ "$limit" = - ] || [ "$why" = timeout ] || kill "$watcher"
 echo "$before $(oom_kills)" >"$run/oom"
 # A full disk still has room for a link, whose target is kept in the inode.
 { echo "$code" >"$run/code.new" && mv -f "$run/code.new" "$run/code"; } || ln -s "$code" "$run/code"
@@ -181,12 +185,13 @@ trap '' HUP
 leader=
 ! command -v setsid >/dev/null || leader=setsid
 $leader sh -c "$wrapper" slmdeploy-job "$run" "$limit" "$folder" "$@" &
-# The newest stay: boards' clocks are wrong, but they order files.
+# The newest stay: boards' clocks are wrong, but they order files. Where one was set back, this run
+# looks old, and may not have begun yet.
 make_room() {
   set -- "$runs"/*
   [ $# -gt "$keep" ] || return 0
   ls -t "$runs" | tail -n "+$((keep + 1))" | while read -r old; do
-    running "$runs/$old" || rm -rf "${runs:?}/$old"
+    [ "$runs/$old" = "$run" ] || running "$runs/$old" || rm -rf "${runs:?}/$old"
   done
 }
 make_room

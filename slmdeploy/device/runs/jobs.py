@@ -179,7 +179,10 @@ class Job:
                 hint=f"What it wrote until then is in {self.folder}.",
             )
         if end.state.name == "absent":
-            raise DeviceError(f"The run {self.id} is not on {board} any more.")
+            raise DeviceError(
+                f"The run {self.id} is not on {board} any more: it was removed, or the board "
+                "lost its power before its disk had it."
+            )
         if end.state.name == "lost":
             raise DeviceError(
                 f"The run {self.id} on {board} was killed and left no exit code"

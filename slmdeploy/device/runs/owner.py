@@ -13,13 +13,19 @@ from pathlib import Path
 __all__ = ["command_name", "has_ended", "host_mark", "owner_name"]
 
 _PROCESS = re.compile(r"(.*) \(process (\d+)\)")
+_PASSWORD = re.compile(r"(://[^\s/@:]*:)[^\s@]*@")
 _SHOWN = 200
 
 
 def command_name() -> str:
-    """The command that runs here, as in ``slmdeploy bench bundles/a``; one short line."""
+    """The command that runs here, as in ``slmdeploy bench bundles/a``; one short line.
+
+    Whoever uses the board can read it, so the password of a URL (``--store``) is left out,
+    and so is what holds blanks: a prompt.
+    """
     name = Path(sys.argv[0]).name if sys.argv else "slmdeploy"
-    text = " ".join(" ".join([name, *sys.argv[1:]]).split())
+    words = ("..." if len(word.split()) > 1 else word.strip() for word in sys.argv[1:])
+    text = " ".join(_PASSWORD.sub(r"\1***@", word) for word in (name, *words))
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 

@@ -24,6 +24,7 @@ from slmdeploy.device.runs.settings_plan import (
     Wanted,
     parse_survey,
     plan_changes,
+    setting_name,
 )
 from slmdeploy.errors import CommandError, DeviceError
 from slmdeploy.transport.base import Transport
@@ -63,10 +64,11 @@ def restore_settings(transport: Transport) -> tuple[str, ...]:
     for row in rows:
         if row[0] == "failed":
             raise DeviceError(
-                f"{_named(row)} of {transport.name} could not be put back: {row[-1].strip()}.",
+                f"{setting_name(row[1], row[2])} of {transport.name} could not be put back: "
+                f"{row[-1].strip()}.",
                 hint=f"Try again: slmdeploy devices restore {transport.name}",
             )
-    return tuple(f"{_named(row)}: {row[3]}" for row in rows)
+    return tuple(f"{setting_name(row[1], row[2])}: {row[3]}" for row in rows)
 
 
 @contextlib.contextmanager
@@ -136,7 +138,8 @@ def _apply(transport: Transport, changes: Sequence[Change]) -> None:
         row = line.split("\t")
         if row[0] == "failed":
             raise DeviceError(
-                f"{_named(row)} of {transport.name} could not be set: {row[-1].strip()}.",
+                f"{setting_name(row[1], row[2])} of {transport.name} could not be set: "
+                f"{row[-1].strip()}.",
                 hint="A power mode that needs a restart must be set by hand." * (row[1] == "mode")
                 or None,
             )
@@ -174,12 +177,6 @@ def _survey(transport: Transport) -> Survey:
 
 def _folder(transport: Transport) -> str:
     return f"{transport.home()}/settings"
-
-
-def _named(row: Sequence[str]) -> str:
-    if row[1] == "governor":
-        return f"governor of {row[2].split('/')[-2]}"
-    return {"mode": "power mode", "clocks": "clocks"}.get(row[1], row[1])
 
 
 def _rows(rows: Iterable[tuple[str, str, str]]) -> bytes:

@@ -8,7 +8,19 @@ from typing import Literal
 
 from slmdeploy.errors import DeviceError
 
-__all__ = ["USUAL", "Change", "Saved", "Survey", "Use", "Wanted", "parse_survey", "plan_changes"]
+__all__ = [
+    "USUAL",
+    "Change",
+    "Saved",
+    "Survey",
+    "Use",
+    "Wanted",
+    "parse_saved",
+    "parse_survey",
+    "plan_changes",
+    "setting_name",
+    "setting_text",
+]
 
 Kind = Literal["governor", "mode", "clocks"]
 
@@ -84,6 +96,9 @@ class Saved:
     owner: str
     rows: tuple[tuple[str, str, str], ...]
 
+    def __str__(self) -> str:
+        return f"changed by {self.owner}: " + ", ".join(setting_text(row) for row in self.rows)
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -120,8 +135,21 @@ def parse_survey(text: str) -> Survey:
         mode=next(iter(found.get("mode", [])), None) or None,
         modes={number: name for number, _, name in modes},
         clocks="clocks" in found,
-        saved=_saved(found.get("saved", [])),
+        saved=parse_saved(found.get("saved", [])),
     )
+
+
+def setting_name(kind: str, key: str) -> str:
+    """What a setting is called, as ``governor of policy0``."""
+    if kind == "governor" and key.count("/") > 1:
+        return f"governor of {key.split('/')[-2]}"
+    return {"mode": "power mode"}.get(kind, kind)
+
+
+def setting_text(row: tuple[str, str, str]) -> str:
+    """What a setting was before it was changed, as ``governor of policy0 (was ondemand)``."""
+    kind, key, value = row
+    return f"{setting_name(kind, key)} (was {value})" if kind != "clocks" else "clocks"
 
 
 def plan_changes(name: str, survey: Survey, wanted: Wanted, clocks_file: str) -> tuple[Change, ...]:
@@ -171,11 +199,12 @@ def _governors(name: str, survey: Survey, wanted: str | None) -> Iterator[Change
                 f"{name} has no governor {wanted!r}.", hint=f"It has: {', '.join(known)}."
             )
         if now != wanted:
-            policy = file.split("/")[-2]
-            yield Change("governor", file, now, wanted, f"governor of {policy}: {now} -> {wanted}")
+            text = f"{setting_name('governor', file)}: {now} -> {wanted}"
+            yield Change("governor", file, now, wanted, text)
 
 
-def _saved(lines: Iterable[str]) -> Saved | None:
+def parse_saved(lines: Iterable[str]) -> Saved | None:
+    """Read the lines of ``settings/saved``; ``None`` where there are none."""
     head, *rows = list(lines) or [""]
     token, _, owner = head.partition(" ")
     fields = (row.split("\t") for row in rows)

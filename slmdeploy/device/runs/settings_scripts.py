@@ -28,9 +28,9 @@ put() {
     if [ "$3" = max ]; then
       rm -f "$2"
       as_root jetson_clocks --store "$2" </dev/null && as_root jetson_clocks </dev/null
-    else
+    elif [ -e "$2" ]; then
       as_root jetson_clocks --restore "$2" </dev/null
-    fi ;;
+    fi ;; # else none were changed: they are stored first
   *) false ;;
   esac
 }

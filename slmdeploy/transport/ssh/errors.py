@@ -101,7 +101,7 @@ def translate(error: Exception, where: str, doing: str) -> SlmdeployError | None
     for kind in type(error).__mro__:
         if kind in TABLE:
             ours, what, hint = TABLE[kind]
-            said = what or str(error) or kind.__name__
+            said = what or getattr(error, "strerror", None) or str(error) or kind.__name__
             return ours(f"Could not {doing} {where}: {said.rstrip('.')}.", hint=hint)
     return None
 

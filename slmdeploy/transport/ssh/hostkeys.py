@@ -48,7 +48,7 @@ def known_keys(target: SshTarget) -> KnownKeys:
     sources: list[str] = []
     for file in target.known_hosts:
         for line in _lines(file):
-            marker, _, rest = line.partition(" ") if line.startswith("@") else ("", "", line)
+            marker, rest = _marked(line)
             entry = _entry(rest)
             # A certificate authority signs keys; it is not one itself.
             if marker == "@cert-authority" or entry is None or not _names(entry, name):
@@ -173,6 +173,14 @@ def _lines(file: Path) -> list[str]:
     except OSError:
         return []
     return [line for line in map(str.strip, text.splitlines()) if line and line[0] != "#"]
+
+
+def _marked(line: str) -> tuple[str, str]:
+    """The marker of a line, if it has one, and the rest of it."""
+    if not line.startswith("@"):
+        return "", line
+    marker, *rest = line.split(maxsplit=1)
+    return marker, "".join(rest)
 
 
 def _names(entry: HostKeyEntry, name: str) -> bool:

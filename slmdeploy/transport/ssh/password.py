@@ -24,7 +24,8 @@ Field = tuple[str, bool]
 """A question, and whether its answer may be seen."""
 
 # What let us in, so that a lost connection does not ask again: in memory alone.
-_ACCEPTED: dict[tuple[str, int, str], Secret] = {}
+# By name as well: behind two jump hosts two boards may have one address.
+_ACCEPTED: dict[tuple[str, str, int, str], Secret] = {}
 
 
 def ask_and_send(transport: paramiko.Transport, target: SshTarget, allowed: Sequence[str]) -> bool:
@@ -38,7 +39,7 @@ def ask_and_send(transport: paramiko.Transport, target: SshTarget, allowed: Sequ
     Raises:
         AuthError: It wants something else besides.
     """
-    place = (target.host, target.port, target.user)
+    place = (target.name, target.host, target.port, target.user)
     login = _Answers(transport, target)
     method = login.interactive if "keyboard-interactive" in allowed else login.password
     for _ in range(TRIES):

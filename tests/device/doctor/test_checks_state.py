@@ -12,13 +12,16 @@ from slmdeploy.device.doctor.checks_state import (
     judge_governor,
     judge_lease,
     judge_power_mode,
+    judge_settings,
     judge_supply,
     judge_temperature,
     judge_throttled,
 )
+from slmdeploy.device.doctor.places import Home
 from slmdeploy.device.facts import Reading
 from slmdeploy.device.probes.types import Measured
 from slmdeploy.device.runs.lease import Holder
+from slmdeploy.device.runs.settings_plan import Saved
 from slmdeploy.device.types import Device
 
 BOARD = Device(name="pi5-a", host="10.0.0.5", user="lab")
@@ -173,3 +176,31 @@ def test_a_board_that_somebody_measures_on_names_them_and_how_to_take_it():
     assert check.value.startswith("held by eve@lab (process 7)")
     assert check.fix == "slmdeploy bench BUNDLE --device pi5-a --steal"
     assert judge_lease(BOARD, None, None).status == "ok"
+
+
+LEFT = Saved("t0ken", "eve@lab (process 7)", (("governor", "/sys/policy0/x", "ondemand"),))
+
+
+def home_with(changed: Saved | None) -> Reading[Home]:
+    return Reading(Home("/home/lab/.slmdeploy", "/home/lab", writable=True, changed=changed))
+
+
+def test_settings_that_a_measurement_left_changed_are_named_with_the_way_back():
+    check = judge_settings(BOARD, home_with(LEFT), None)
+    assert check.status == "warn"
+    assert check.value == (
+        "left changed by eve@lab (process 7): governor of policy0 (was ondemand)"
+    )
+    assert check.fix == "slmdeploy devices restore pi5-a"
+
+
+def test_settings_that_are_changed_while_somebody_measures_are_no_fault():
+    holder = Holder("eve@lab (process 7)", "bench x", 30, 50, None, "its token")
+    check = judge_settings(BOARD, home_with(LEFT), holder)
+    assert (check.status, check.fix) == ("ok", None)
+    assert check.value.startswith("for now changed by eve@lab")
+
+
+def test_settings_are_fine_where_none_is_changed_and_unknown_where_nothing_was_read():
+    assert judge_settings(BOARD, home_with(None), None).status == "ok"
+    assert judge_settings(BOARD, Reading(None, "no answer"), None).status == "unknown"

@@ -120,6 +120,18 @@ def test_somebody_elses_lease_is_told(sshd_board: Device):
     assert status_of(sshd_board, "lease") == "ok"
 
 
+def test_settings_that_are_left_changed_are_told(own_sshd: SshdBoard):
+    saved = own_sshd.home / ".slmdeploy" / "settings" / "saved"
+    saved.parent.mkdir(parents=True)
+    saved.write_text("t0ken eve@lab (process 7)\nmode\t-\t1\n")
+    found = by_name(examine(own_sshd.device("board-a"), EXECUTORCH))["settings"]
+    assert found.status == "warn"
+    assert found.value == "left changed by eve@lab (process 7): power mode (was 1)"
+    assert found.fix == "slmdeploy devices restore board-a"
+    saved.unlink()
+    assert status_of(own_sshd.device("board-a"), "settings") == "ok"
+
+
 def test_the_doctor_leaves_nothing_on_the_board(own_sshd: SshdBoard):
     examine(own_sshd.device(), EXECUTORCH)
     assert [path.name for path in own_sshd.home.iterdir()] == []

@@ -68,6 +68,15 @@ def test_our_folder_and_what_is_in_it():
     assert [(runtime.name, runtime.version) for runtime in home.ready] == [("litert", "2.3.0")]
 
 
+def test_settings_that_were_left_changed():
+    home = "ours /home/lab/.slmdeploy\nwritable /home/lab/.slmdeploy\n"
+    saved = "saved t0ken eve@lab (process 7)\nsaved mode\t-\t1\n"
+    changed = parse_home(home + saved).changed
+    assert changed is not None
+    assert (changed.owner, changed.rows) == ("eve@lab (process 7)", (("mode", "-", "1"),))
+    assert parse_home(home).changed is None
+
+
 @pytest.mark.parametrize(
     "parse",
     [

@@ -75,6 +75,19 @@ def test_the_fingerprint_is_shown_and_asked_for(
         board.check(["true"])
 
 
+def test_what_another_terminal_adds_while_the_key_is_compared_stays(
+    new: Device, file: Path, inventory: Callable[[], Inventory]
+):
+    class Slow(Answers):
+        def line(self, question: str) -> str:
+            file.write_text(to_toml([replace(new, name="pi5-b")]))
+            return super().line(question)
+
+    with answered_by(Slow("yes")):
+        add_device(new, file, inventory())
+    assert sorted(read_devices(file)) == ["pi5-a", "pi5-b"]
+
+
 def test_a_no_writes_nothing(new: Device, file: Path, inventory: Callable[[], Inventory]):
     with answered_by(Answers("no")), pytest.raises(HostKeyError, match="was not accepted"):
         add_device(new, file, inventory())

@@ -235,6 +235,26 @@ def test_remains_of_a_cut_push_are_garbage_when_they_are_a_minute_old(
     assert not list((Path(fake.home()) / "incoming").iterdir())
 
 
+def test_a_half_folder_is_garbage_unless_its_push_goes_on(tmp_path: Path):
+    fake = FakeTransport(tmp_path / "board")
+    home = Path(fake.home())
+    for tag in ("0123456789ab", "ba9876543210"):
+        (home / f"bundles/tiny/aaaaaaaaaaaa.part-{tag}").mkdir(parents=True)
+    (home / "incoming/ba9876543210").mkdir(parents=True)
+    (home / "incoming/ba9876543210/rows").write_text("just now")
+    assert [path for path, _ in collect_garbage(fake).paths] == [
+        "bundles/tiny/aaaaaaaaaaaa.part-0123456789ab"
+    ]
+
+
+def test_a_name_with_two_points_is_removed_as_any_other(
+    device: Transport, runner: RunnerFiles, tmp_path: Path
+):
+    done = push(*make_bundle(tmp_path / "b", name="tiny..v2"), runner, device)
+    remove_deployment(device, "tiny..v2")
+    assert not Path(done.bundle_dir).exists()
+
+
 @given(st.text(max_size=400))
 def test_whatever_a_board_says_of_other_things_is_passed_over(text: str):
     noise = "\n".join(f"noise {line}" for line in text.splitlines())

@@ -198,6 +198,7 @@ def test_damage_on_the_way_is_mended_by_sending_that_chunk_again(
     done = push(*bundle(tmp_path / "a", model), runner, board)
     assert model_of(done) == model
     assert "1 of its 10 chunks" in done.remarks[0]
+    assert (done.sent_bytes > len(model), done.skipped_bytes) == (True, 0)
 
 
 def test_a_board_without_stat_is_hashed_each_time(
@@ -215,6 +216,20 @@ def test_a_board_without_stat_is_hashed_each_time(
     one = bundle(tmp_path / "a", model)
     push(*one, runner, board)
     assert push(*one, runner, board).sent_bytes == 0
+
+
+def test_a_board_without_awk_is_told_before_anything_is_sent(
+    runner: RunnerFiles, tmp_path: Path, model: bytes
+):
+    board = Board(tmp_path / "fake")
+    board.tools = tmp_path / "bin"
+    board.tools.mkdir()
+    names = ("sh", "mkdir", "find", "rm", "rmdir", "df", "sed", "cat", "wc", "stat", "dd", "tar")
+    for name in names:
+        (board.tools / name).symlink_to(str(shutil.which(name)))
+    with pytest.raises(TransferError, match=r"fake lacks awk\."):
+        push(*bundle(tmp_path / "a", model), runner, board)
+    assert board.sent_bytes == 0
 
 
 def test_a_board_that_lacks_a_tool_is_told_which(runner: RunnerFiles, tmp_path: Path, model: bytes):

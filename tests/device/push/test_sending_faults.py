@@ -15,7 +15,9 @@ import pytest
 
 from slmdeploy.bundle.manifest import Manifest
 from slmdeploy.device.connect import connect
+from slmdeploy.device.push.plan import bundle_folder
 from slmdeploy.device.push.push import Deployment, push
+from slmdeploy.device.push.sending import send
 from slmdeploy.errors import BundleError, ConnectError, TransferError
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.transport.base import Transport
@@ -308,3 +310,20 @@ def test_a_bundle_that_is_removed_while_it_is_sent(
     (bundle[0] / "model.pte").symlink_to("/nowhere")
     with pytest.raises(BundleError, match="lacks"):
         push(*bundle, runner, ssh)
+
+
+def test_a_small_file_that_is_removed_while_it_is_sent(ssh: Transport, bundle: Bundle):
+    licence = bundle[0] / "LICENSE"
+    plan = bundle_folder(*bundle)
+    licence.unlink()
+    with pytest.raises(BundleError, match="LICENSE cannot be read: No such file"):
+        send([plan], ssh)
+
+
+def test_a_record_of_versions_that_was_lost_in_a_power_cut_is_written_anew(
+    ssh: Transport, bundle: Bundle, runner: RunnerFiles
+):
+    current = Path(push(*bundle, runner, ssh).bundle_dir).parent / "current"
+    current.write_text("")
+    done = push(*bundle, runner, ssh)
+    assert current.read_text().split()[0] == done.digest[:12]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slmdeploy.device.push.survey import Part, own_tag, parse_survey
-from slmdeploy.device.runs.owner import owner_name
+from slmdeploy.device.push.survey import Part, own_tag, parse_survey, sender_name
 
 A, B = "a" * 64, "b" * 64
 
@@ -43,22 +43,36 @@ def test_the_longest_part_is_kept():
     assert parse_survey(text).parts == {A: Part("t2", 9)}
 
 
+def of_process(pid: int) -> str:
+    """A sender of this user and computer with another number."""
+    return re.sub(r"process \d+", f"process {pid}", sender_name())
+
+
+def ended() -> int:
+    child = subprocess.Popen(["/bin/true"])
+    child.wait()
+    return child.pid
+
+
 def test_a_part_that_somebody_sends_is_left_alone():
     assert parts_of("lab@elsewhere (process 4711)") == {}
-    assert parts_of(f"{owner_name().partition(' ')[0]} (process {os.getppid()})") == {}
+    assert parts_of(of_process(os.getppid())) == {}
 
 
 def test_a_part_of_a_push_that_died_is_taken():
     assert parts_of("lab@elsewhere (process 4711)", "dead")
-    child = subprocess.Popen(["/bin/true"])
-    child.wait()
-    assert parts_of(f"{owner_name().partition(' ')[0]} (process {child.pid})")
+    assert parts_of(of_process(ended()))
+
+
+def test_a_number_means_nothing_on_another_computer_of_this_name():
+    here = of_process(ended())
+    assert parts_of(here.replace(here.split()[0], "0" * 12)) == {}
 
 
 def test_a_part_of_this_process_is_taken_unless_that_push_goes_on():
-    assert parts_of(owner_name())
+    assert parts_of(sender_name())
     with own_tag("t1"):
-        assert parts_of(owner_name(), "dead") == {}
+        assert parts_of(sender_name(), "dead") == {}
 
 
 @pytest.mark.parametrize("text", ["", "df nonsense", "df\n", "df a b\ndf c d"])

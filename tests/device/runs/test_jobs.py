@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from slmdeploy.device.connect import connect
+from slmdeploy.device.runs import job_scripts
 from slmdeploy.device.runs.jobs import Job, find_jobs, start_job
 from slmdeploy.errors import CommandError, ConnectError, DeviceError
 from slmdeploy.transport.fake import FakeTransport
@@ -84,6 +85,11 @@ def gone(board, pid):
     return not said or said.startswith("Z")
 
 
+def watched_for(board, seconds):
+    """Whether a process of the board waits for the end of a run's time."""
+    return f"sleep\0{seconds}\0" in board.run(sh("cat /proc/[0-9]*/cmdline")).stdout
+
+
 @pytest.mark.parametrize("live", [True, False])
 def test_lines_come_and_then_how_it_ended(board, live):
     job = start_job(board, sh("echo one; echo 'a  b'; printf half; echo oh >&2; exit 3"), name="t")
@@ -138,9 +144,16 @@ def test_the_board_itself_ends_a_run_and_all_its_group_in_time(board):
 
 
 def test_a_run_that_ends_in_time_leaves_no_watch_behind(board):
-    job = start_job(board, ["true"], timeout_s=12345, name="t")
-    followed(job)
-    wait_until(lambda: "sleep 12345" not in board.run(sh("cat /proc/[0-9]*/cmdline")).stdout)
+    followed(start_job(board, ["true"], timeout_s=12345, name="t"))
+    wait_until(lambda: not watched_for(board, 12345))
+
+
+def test_a_run_that_is_stopped_leaves_no_watch_behind(board):
+    """It would end whatever has the run's number by then."""
+    job = start_job(board, ["sleep", "600"], timeout_s=12346, name="t")
+    wait_until(lambda: watched_for(board, 12346))
+    job.stop()
+    wait_until(lambda: not watched_for(board, 12346))
 
 
 def test_stopping_ends_all_of_the_group(board):
@@ -223,6 +236,18 @@ def test_old_runs_that_are_over_make_room(here, monkeypatch):
     assert {running.id, job.id} <= left
     assert len(left) <= 4
     running.stop()
+
+
+def test_a_run_that_starts_after_the_clock_was_set_back_stays(here, monkeypatch):
+    """Boards without a battery: the newest folder may look like the oldest."""
+    monkeypatch.setattr("slmdeploy.device.runs.jobs.KEPT_RUNS", 1)
+    slow = f"sleep 0.2\n{job_scripts.WRAPPER}"
+    for _ in range(2):
+        job = start_job(here, ["true"], name="t")
+        list(job.follow())
+        os.utime(job.folder, (2**32, 2**32))
+    monkeypatch.setattr(job_scripts, "WRAPPER", slow)
+    assert list(start_job(here, ["echo", "here"], name="t").follow()) == ["here"]
 
 
 def test_starting_again_after_a_lost_answer_starts_nothing_twice(tmp_path):

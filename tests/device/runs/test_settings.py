@@ -126,14 +126,15 @@ def test_a_setting_that_fails_undoes_those_before_it(nano):
     tool = b'#!/bin/sh\n[ "$1" = --show ]\n'
     nano.root(["sh", "-c", 'cat >"$(command -v jetson_clocks)"'], stdin=tool)
     before = nano.root(["nvpmodel", "-q"])
-    with (
-        closing(connect(nano.device("nano"))) as transport,
-        leased(transport) as lease,
-        pytest.raises(DeviceError, match="clocks of nano could not be set"),
-        changed_settings(lease, Wanted(power_mode="2", clocks="max"), print),
-    ):
-        pass
-    assert nano.root(["nvpmodel", "-q"]) == before
+    with closing(connect(nano.device("nano"))) as transport:
+        with (
+            leased(transport) as lease,
+            pytest.raises(DeviceError, match="clocks of nano could not be set"),
+            changed_settings(lease, Wanted(power_mode="2", clocks="max"), print),
+        ):
+            pass
+        assert nano.root(["nvpmodel", "-q"]) == before
+        assert read_saved(transport) is None
 
 
 def test_a_board_puts_it_back_when_its_host_was_killed(pi, monkeypatch):

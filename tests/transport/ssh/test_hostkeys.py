@@ -77,8 +77,11 @@ def test_two_keys_of_one_type_are_both_trusted(tmp_path: Path, lines: list[str])
     assert len(known(tmp_path, *(f"10.0.0.5 {line}" for line in lines))) == 2
 
 
-def test_a_revoked_key_is_not_trusted_though_it_also_stands_there(tmp_path: Path, lines: list[str]):
-    rows = (f"10.0.0.5 {lines[0]}", f"@revoked * {lines[0]}")
+@pytest.mark.parametrize("blank", [" ", "\t", "  "])
+def test_a_revoked_key_is_not_trusted_though_it_also_stands_there(
+    tmp_path: Path, lines: list[str], blank: str
+):
+    rows = (f"10.0.0.5 {lines[0]}", f"@revoked{blank}* {lines[0]}")
     assert known(tmp_path, *rows) == ()
 
 

@@ -1,0 +1,1 @@
+"""An Android device, by Google's ``adb`` program."""
