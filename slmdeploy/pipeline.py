@@ -7,13 +7,13 @@ the others did. Rooms are imported where they are used: ``report`` must not load
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from slmdeploy.errors import SlmdeployError, UsageError
+from slmdeploy.errors import UsageError
 from slmdeploy.progress import Progress, silent
-from slmdeploy.steps.at_once import at_once
+from slmdeploy.steps.at_once import at_once, in_turn
 from slmdeploy.steps.outcomes import (
     Attempt,
     Exported,
@@ -63,26 +63,6 @@ __all__ = [
     "unprovision",
     "verify",
 ]
-
-S = TypeVar("S")
-T = TypeVar("T")
-
-
-def _each(
-    items: Iterable[S], name: Callable[[S], str], work: Callable[[S], T]
-) -> tuple[Attempt[T], ...]:
-    """Do a step for each target or device, and keep an error for the others' sake."""
-    attempts = []
-    for item in items:
-        try:
-            attempts.append(Attempt(name(item), work(item)))
-        except SlmdeployError as error:
-            attempts.append(Attempt[T](name(item), None, error))
-    return tuple(attempts)
-
-
-def _name(device: Device) -> str:
-    return device.name
 
 
 def _devices(selectors: Sequence[str]) -> tuple[Device, ...]:
@@ -189,7 +169,7 @@ def export(
         progress=progress,
         several=len(targets) > 1,
     ) as prepared:
-        return _each(targets, str, prepared.export)
+        return in_turn(targets, prepared.export)
 
 
 def verify(
@@ -207,7 +187,7 @@ def verify(
     from slmdeploy.steps.verifying import verify_bundle
 
     if not devices:
-        return _each(("host",), str, lambda _: verify_bundle(bundle, None, progress))
+        return in_turn(("host",), lambda _: verify_bundle(bundle, None, progress))
     return at_once(
         devices, lambda device, told: verify_bundle(bundle, device, told, use=Use(steal)), progress
     )
@@ -272,16 +252,11 @@ def doctor(
         runtime: What to hold them against where neither is named; else ``executorch``.
         targets_dirs: Further folders of target profiles.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
     from slmdeploy.device.doctor.asked import asked_of
     from slmdeploy.device.doctor.examine import examine
 
     asked = asked_of(target, bundle, targets_dirs, runtime=runtime)
-    chosen = _devices(devices)
-    with ThreadPoolExecutor(max_workers=max(1, len(chosen))) as pool:
-        each = pool.map(lambda one: _each([one], _name, lambda it: examine(it, asked)), chosen)
-        return tuple(attempt for attempts in each for attempt in attempts)
+    return at_once(devices, lambda device, _: examine(device, asked))
 
 
 def push(
@@ -393,33 +368,18 @@ def bench(
     """
     from slmdeploy.bundle.folder import open_bundle
     from slmdeploy.device.runs.settings_plan import USUAL
-    from slmdeploy.steps.measuring import Bench
+    from slmdeploy.steps.measuring import Bench, judged
 
     asked = Bench(open_bundle(bundle), prompt, generate, runs, threads, use or USUAL)
-    chosen = _devices(devices)
     if dry_run:
         asked.check()
-        shown = _each(chosen, _name, lambda device: asked.show(device, progress))
-        return tuple(Attempt(one.subject, None, one.error) for one in shown)
+        return at_once(devices, asked.show, progress)
+    _devices(devices)  # an unknown one is told before a store is made
     with _store(store) as kept:
         measured = at_once(
             devices, asked.run, progress, then=lambda record: kept.get(kept.add(record))
         )
-    return tuple(one if one.value is None else _judged(one.subject, one.value) for one in measured)
-
-
-def _judged(device: str, record: Record) -> Attempt[Record]:
-    """A record, and beside one that counts for nothing an error that says so."""
-    from slmdeploy.errors import DeviceError
-
-    if record.status == "valid":
-        return Attempt(device, record)
-    said = (record.reason or "no reason is known").rstrip(".")
-    error = DeviceError(
-        f"No run on {device} counts: {said}.",
-        hint=f"What is known of it is kept: slmdeploy runs show {record.id}",
-    )
-    return Attempt(device, record, error)
+    return tuple(one if one.value is None else judged(one.subject, one.value) for one in measured)
 
 
 def runs(*, store: str | None = None) -> tuple[Record, ...]:

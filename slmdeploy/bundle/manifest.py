@@ -145,6 +145,7 @@ class Manifest(_Part):
         target: Name of the profile that it was made for.
         glibc: Oldest C library that the target's runner must start on.
         threads: Worker threads that the target asks for; ``None`` for the runner's own.
+        runner: ``none`` if nothing of ours runs the artifact on the target.
         context: Tokens (prompt and answer together) that a run may hold; decoder only.
         prefill_chunk: Tokens that one call of ``prefill`` takes at most; decoder only.
         logits: Rows that ``prefill`` gives back: ``last`` or ``all``; decoder only.
@@ -159,6 +160,7 @@ class Manifest(_Part):
     target: str
     glibc: str | None = None
     threads: int | None = None
+    runner: Literal["own", "none"] = "own"
     artifact: ArtifactInfo
     context: int | None = None
     prefill_chunk: int | None = None

@@ -66,6 +66,5 @@ def command(
             dry_run=dry_run,
             progress=progress,
         )
-    return finish_measured(
-        console, "slmdeploy/bench/1", attempts, store=store, more={"bundle": str(bundle)}
-    )
+    more = {"bundle": str(bundle), "dry_run": dry_run}
+    return finish_measured(console, "slmdeploy/bench/1", attempts, store=store, more=more)

@@ -44,7 +44,7 @@ def show(*, console: Console) -> None:
     )
 
 
-@command.command("clean")
+@command.command("clean", short_help="Remove things from the cache, by kind or all.")
 @click.argument("kinds", metavar="[KIND]...", nargs=-1, shell_complete=_kinds)
 @dry_run_option
 @common

@@ -20,10 +20,13 @@ import click
 
 from slmdeploy.progress import Progress
 
-__all__ = ["Console", "bytes_text", "plain", "table_text"]
+__all__ = ["Console", "bytes_text", "plain", "table_text", "visible"]
 
 _NUMBER = re.compile(r"-|-?\d[\d.,]*(e[+-]?\d+)?( ?[A-Za-z%/]+)?")
 """With or without a unit; ``-`` stands for none."""
+
+_STEERING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+"""Control characters and what else ends a line, but the usual end of one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,10 +119,17 @@ def bytes_text(count: int | None) -> str:
     return "-" if count is None else format_bytes(count)
 
 
+def visible(text: str) -> str:
+    """A text whose characters do not steer the terminal: boards and servers say what they like."""
+    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return visible(str(value)).replace("\n", " ")
 
 
 def _is_number(text: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from slmdeploy.cli.console import visible
 from slmdeploy.errors import SlmdeployError
 
 __all__ = ["BUG", "INTERRUPTED", "error_payload", "guarded", "worst"]
@@ -83,9 +84,9 @@ def _payload(kind: str, message: str, hint: str | None, code: int) -> dict[str, 
 def _say(payload: dict[str, Any], *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({"schema": _SCHEMA, "error": payload}, ensure_ascii=False))
-    click.echo(f"{click.style('Error:', fg='red')} {payload['message']}", err=True)
+    click.echo(f"{click.style('Error:', fg='red')} {visible(payload['message'])}", err=True)
     if payload["hint"]:
-        click.echo(f"  {payload['hint']}", err=True)
+        click.echo(f"  {visible(payload['hint'])}", err=True)
     code: int = payload["exit_code"]
     return code
 

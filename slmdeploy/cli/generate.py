@@ -28,18 +28,51 @@ __all__ = ["command"]
 @bundle_argument
 @click.argument("prompt")
 @one_device_option
-@click.option("--max-new", type=click.IntRange(min=1), default=128, help="Tokens at most.")
-@click.option("--temperature", type=click.FloatRange(min=0), default=0.0, help="0: greedy.")
-@click.option("--top-k", type=click.IntRange(min=0), default=0, help="0: all.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="1: all.")
-@click.option("--min-p", type=click.FloatRange(0, 1), default=0.0, help="0: none dropped.")
+@click.option(
+    "--max-new",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=128,
+    help="Tokens at most; by default 128.",
+)
+@click.option(
+    "--temperature",
+    metavar="X",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="0, the default: greedy.",
+)
+@click.option(
+    "--top-k", metavar="N", type=click.IntRange(min=0), default=0, help="0, the default: all."
+)
+@click.option(
+    "--top-p",
+    metavar="X",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    help="1, the default: all.",
+)
+@click.option(
+    "--min-p",
+    metavar="X",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="0, the default: none dropped.",
+)
 @click.option(
     "--repetition-penalty",
+    metavar="X",
     type=click.FloatRange(min=0, min_open=True),
     default=1.0,
-    help="1: none.",
+    help="1, the default: none.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of the sampling.")
+@click.option(
+    "--seed",
+    metavar="N",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    help="Of the sampling; by default 0.",
+)
 @click.option("--system", metavar="TEXT", help="A system message for the chat template.")
 @click.option("--raw", is_flag=True, help="Continue the text as it stands: no chat template.")
 @threads_option

@@ -28,7 +28,14 @@ def finish_measured(
     """Print the records as one table below a line for each, or all as one document."""
     from slmdeploy import pipeline
 
-    code = finish(console, schema, attempts, lambda subject, got: f"{subject}: {got.id}", more=more)
+    code = finish(
+        console,
+        schema,
+        attempts,
+        lambda subject, got: f"{subject}: {got.id}",
+        idle="would be measured",
+        more=more,
+    )
     kept = [attempt.value.id for attempt in attempts if attempt.value is not None]
     if kept and not console.json:
         click.echo(pipeline.report(kept, store=store))

@@ -153,7 +153,7 @@ one_device_option = click.option(
     help="A device; by default local.",
 )
 threads_option = click.option(
-    "--threads", type=click.IntRange(1, 1024), help="By default the target's."
+    "--threads", metavar="N", type=click.IntRange(1, 1024), help="By default the target's."
 )
 
 
@@ -214,9 +214,21 @@ def workload_options(body: F) -> F:
     count = click.IntRange(min=1)
     for option in (
         threads_option,
-        click.option("--runs", metavar="N", type=count, help="Processes after the warm-up."),
-        click.option("--generate", metavar="N", type=count, help="Tokens to generate."),
-        click.option("--prompt", metavar="N", type=count, help="Tokens of the prompt."),
+        click.option(
+            "--runs", metavar="N", type=count, help="Processes after the warm-up; by default 5."
+        ),
+        click.option(
+            "--generate",
+            metavar="N",
+            type=count,
+            help="Tokens to generate; by default 64, or a quarter of a small context.",
+        ),
+        click.option(
+            "--prompt",
+            metavar="N",
+            type=count,
+            help="Tokens of the prompt; by default 128, or half of a small context.",
+        ),
     ):
         body = option(body)
     return body

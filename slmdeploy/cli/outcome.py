@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from slmdeploy.cli.console import Console, plain
+from slmdeploy.cli.console import Console, plain, visible
 from slmdeploy.cli.errors import error_payload, worst
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def finish(
     *,
     subject: str = "device",
     also: Callable[[T], int] | None = None,
+    idle: str | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> int:
     """Print what a step gave for each target or device.
@@ -53,6 +54,7 @@ def finish(
         people: Text for the subject and its value.
         subject: The key that names an attempt.
         also: Exit code that a value itself asks for (a broken rung).
+        idle: Text for one that gave nothing and did not fail, as of a dry run.
         more: Further keys of the document.
 
     Returns:
@@ -62,17 +64,19 @@ def finish(
         raise attempts[0].error
 
     def text() -> str:
-        return "\n".join(_line(attempt, people) for attempt in attempts)
+        return "\n".join(_line(attempt, people, idle) for attempt in attempts)
 
     payload = {**(more or {}), "results": attempts_document(attempts, subject)}
     console.show(schema, payload, text)
     return worst(_code(attempt, also) for attempt in attempts)
 
 
-def _line(attempt: Attempt[T], people: Callable[[str, T], str]) -> str:
+def _line(attempt: Attempt[T], people: Callable[[str, T], str], idle: str | None) -> str:
+    if attempt.value is None and attempt.error is None and idle is not None:
+        return f"{attempt.subject}: {idle}"
     lines = [] if attempt.value is None else [people(attempt.subject, attempt.value)]
     if attempt.error is not None:
-        lines.append(f"{attempt.subject}: {attempt.error}")
+        lines.append(f"{attempt.subject}: {visible(str(attempt.error))}")
     return "\n".join(lines)
 
 

@@ -38,6 +38,7 @@ def shown(*, quiet: bool, terminal: bool) -> Iterator[Progress]:
 class LineProgress:
     """One line when a step begins that counts nothing, one when a step is over.
 
+    A step that is over when it is first heard of is a remark: its name alone.
     Several threads may call it: each device tells of its own steps.
     """
 
@@ -48,11 +49,15 @@ class LineProgress:
     def __call__(self, step: Step, /) -> None:
         """Write a line where the step begins or ends."""
         with self._lock:
-            if step.name not in self._began_s:
+            began = step.name in self._began_s
+            if not began:
                 self._began_s[step.name] = time.monotonic()
                 if not step.finished:
                     click.echo(f"{step.name} ...", err=True)
-            if step.finished:
+            if step.finished and not began and step.done is None and step.note is None:
+                del self._began_s[step.name]
+                click.echo(step.name, err=True)
+            elif step.finished:
                 took_s = time.monotonic() - self._began_s.pop(step.name)
                 remark = f" ({step.note})" if step.note else ""
                 rate = rate_text(step, took_s)
@@ -142,12 +147,19 @@ def _bars() -> Iterator[Progress]:
                         step.name, total=step.total, amount="", unit=step.unit
                     )
                 task = tasks.pop(step.name) if step.finished else tasks[step.name]
-            amount = step.note or amount_text(step).rstrip(", ")
+            amount = step.note or _count_text(step)
             total = step.total if step.total is not None else (1 if step.finished else None)
             done = total if step.finished else step.done
             bars.update(task, completed=done, total=total, amount=amount)
 
         yield show
+
+
+def _count_text(step: Step) -> str:
+    """What a bar says was counted, as ``"12.0 MiB"`` or ``"1 of 3 runs"``."""
+    if step.unit == "bytes" or step.done is None or step.total is None or step.finished:
+        return amount_text(step).rstrip(", ")
+    return f"{step.done:,} of {step.total:,} {step.unit}"
 
 
 @contextmanager

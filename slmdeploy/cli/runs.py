@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -59,7 +58,10 @@ def list_runs(console: Console, store: str | None) -> None:
 @store_option
 @common
 def show_run(console: Console, run: str, store: str | None, *, log: bool) -> None:
-    """Show one RUN with all its samples."""
+    """Show one RUN: its figures, and how each of its processes ended.
+
+    All that was stamped and read is in the document of --json.
+    """
     from slmdeploy import pipeline
 
     found = pipeline.record(run, store=store)
@@ -67,11 +69,28 @@ def show_run(console: Console, run: str, store: str | None, *, log: bool) -> Non
         text = found.watch_log or "No readings were kept with this run."
         console.show("slmdeploy/runs-log/1", {"run": run, "log": found.watch_log}, text.rstrip)
         return
-    record = plain(found)
     console.show(
         "slmdeploy/runs-show/1",
-        {"run": run, "record": record},
-        lambda: json.dumps(record, indent=2, ensure_ascii=False),
+        {"run": run, "record": plain(found)},
+        lambda: f"{pipeline.report([run], store=store).rstrip()}\n\n{_processes(found)}",
+    )
+
+
+def _processes(record: Record) -> str:
+    """A line for each process of a run, those of the warm-up too."""
+    columns = ["process", "outcome", "tokens", "ended by", "remarks"]
+    return table_text(
+        columns,
+        [
+            (
+                f"{sample.role} {sample.index}",
+                sample.outcome,
+                len(sample.tokens) or None,
+                sample.ended,
+                "; ".join(filter(None, (sample.reason, *sample.notes))) or None,
+            )
+            for sample in record.samples
+        ],
     )
 
 

@@ -17,11 +17,22 @@ from slmdeploy.runtime.elf import Version
 from slmdeploy.runtime.wheel_pins import pinned_pythons
 
 __all__ = [
+    "LOADERS",
     "REQUIREMENTS",
     "Feature",
     "Requirements",
     "Wheel",
 ]
+
+
+LOADERS: Final[Mapping[str, str]] = {
+    "aarch64": "/lib/ld-linux-aarch64.so.1",
+    "x86_64": "/lib64/ld-linux-x86-64.so.2",
+}
+"""What starts each architecture's 64-bit programs, by the System V ABI's supplements.
+
+A 32-bit system, or one with musl, does not have it, whatever its kernel says.
+"""
 
 
 @dataclass(frozen=True)

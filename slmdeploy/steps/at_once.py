@@ -6,7 +6,8 @@ import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from slmdeploy.errors import SlmdeployError
@@ -16,7 +17,7 @@ from slmdeploy.steps.outcomes import Attempt
 if TYPE_CHECKING:
     from slmdeploy.device.types import Device
 
-__all__ = ["MOST_AT_ONCE", "at_once", "on_each", "told_by"]
+__all__ = ["MOST_AT_ONCE", "at_once", "in_turn", "on_each", "told_by"]
 
 MOST_AT_ONCE = 32
 """Devices; further ones wait until one is done."""
@@ -78,8 +79,13 @@ def on_each(
         _in_threads(boards, work, then, ended)
     for device in devices:
         if id(device) not in ended:
-            ended[id(device)] = _attempt(device, lambda device=device: then(work(device)))  # type: ignore[misc]
+            ended[id(device)] = _attempt(device.name, lambda device=device: then(work(device)))  # type: ignore[misc]
     return tuple(ended[id(device)] for device in devices)
+
+
+def in_turn(items: Iterable[T], work: Callable[[T], U]) -> tuple[Attempt[U], ...]:
+    """Do a step for one target or file after the other; each is named by its text."""
+    return tuple(_attempt(str(item), partial(work, item)) for item in items)
 
 
 def told_by(device: Device, devices: Sequence[Device], progress: Progress) -> Progress:
@@ -94,11 +100,12 @@ def told_by(device: Device, devices: Sequence[Device], progress: Progress) -> Pr
     return tell
 
 
-def _attempt(device: Device, work: Callable[[], U]) -> Attempt[U]:
+def _attempt(subject: str, work: Callable[[], U]) -> Attempt[U]:
+    """What a step gives, or its error: none hides what the others gave."""
     try:
-        return Attempt(device.name, work())
+        return Attempt(subject, work())
     except SlmdeployError as error:
-        return Attempt[U](device.name, None, error)
+        return Attempt[U](subject, None, error)
 
 
 def _in_threads(
@@ -126,7 +133,7 @@ def _in_threads(
         for _ in devices:
             device, result = _next(results)
             try:
-                ended[id(device)] = _attempt(device, lambda result=result: then(result()))  # type: ignore[misc]
+                ended[id(device)] = _attempt(device.name, lambda result=result: then(result()))  # type: ignore[misc]
             except Exception as error:  # noqa: BLE001  raised when the others are done
                 bug = bug or error
             if waiting:

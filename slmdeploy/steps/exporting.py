@@ -178,6 +178,7 @@ def _stage(
         target=profile.name,
         glibc=profile.glibc,
         threads=profile.threads,
+        runner=profile.runner,
         artifact=_artifact_info(artifact, file),
         context=artifact.context,
         prefill_chunk=artifact.prefill_chunk,

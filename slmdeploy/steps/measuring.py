@@ -21,13 +21,16 @@ from slmdeploy.device.facts import BOARD_MODEL, CPU, GLIBC, KERNEL, MEMORY, Fact
 from slmdeploy.device.probes.watch import Watch, watched
 from slmdeploy.device.runs.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
+from slmdeploy.errors import DeviceError
 from slmdeploy.progress import Progress, Step
 from slmdeploy.runtime.protocol import Runner
+from slmdeploy.steps.outcomes import Attempt
 from slmdeploy.steps.ready import Ready, planned, ready
+from slmdeploy.steps.runnerless import refuse_without_runner
 from slmdeploy.store.record import Record, make_record
 from slmdeploy.transport.base import Transport
 
-__all__ = ["GENERATE", "PROMPT", "RUNS", "Bench", "workload_for"]
+__all__ = ["GENERATE", "PROMPT", "RUNS", "Bench", "judged", "workload_for"]
 
 PROMPT, GENERATE, RUNS = 128, 64, 5
 """The workload where none is asked for."""
@@ -87,8 +90,9 @@ class Bench:
         """Tell what would be set on a device; changes nothing.
 
         Raises:
-            DeviceError: It is away, or has no such setting.
+            DeviceError: It is away, has no such setting, or nothing of ours runs there.
         """
+        refuse_without_runner(self.bundle, device)
         for change in planned(device, self.use):
             progress(Step(f"{device.name}: would set {change}", finished=True))
 
@@ -153,6 +157,18 @@ class Bench:
         )
 
 
+def judged(device: str, record: Record) -> Attempt[Record]:
+    """A record, and beside one that counts for nothing an error that says so."""
+    if record.status == "valid":
+        return Attempt(device, record)
+    said = (record.reason or "no reason is known").rstrip(".")
+    error = DeviceError(
+        f"No run on {device} counts: {said}.",
+        hint=f"What is known of it is kept: slmdeploy runs show {record.id}",
+    )
+    return Attempt(device, record, error)
+
+
 def _observe(watch: Watch) -> Observe:
     """Ends the watch, once the last process is over, and hands out what it saw."""
 
@@ -180,7 +196,7 @@ def _provenance(bundle: Bundle, on: Ready) -> dict[str, Any]:
         "tokenizer_sha256": None if tokenizer is None else tokenizer.sha256,
         "measured_by": __version__,
         "host": {"name": platform.node(), "platform": platform.platform(), "cpus": os.cpu_count()},
-        "runner": on.deployment.runner_dir.rsplit("/", 1)[-1],
+        "runner": (on.deployment.runner_dir or "").rpartition("/")[2] or None,
         "device": _device_facts(on.transport),
         "changed": [str(change) for change in on.changes],
     }

@@ -12,31 +12,29 @@ from slmdeploy.device.connect import connect
 from slmdeploy.device.lab.inventory import LOCAL
 from slmdeploy.device.provision.python_runner import python_runner
 from slmdeploy.device.provision.runner_choice import runner_for
-from slmdeploy.device.push.plan import bundle_folder
 from slmdeploy.device.push.push import Deployment
 from slmdeploy.device.push.push import push as push_bundle
-from slmdeploy.device.push.sending import send
 from slmdeploy.device.runs.detached import DetachedTransport
 from slmdeploy.device.runs.lease import Lease, leased
 from slmdeploy.device.runs.retry import Patience, retried
 from slmdeploy.device.runs.settings import changed_settings, plan_settings
 from slmdeploy.device.runs.settings_plan import USUAL, Change, Use
 from slmdeploy.device.types import Device
-from slmdeploy.errors import DeviceError, UnknownNameError
+from slmdeploy.errors import SlmdeployError, UnknownNameError
 from slmdeploy.progress import Progress, Step, bytes_of
 from slmdeploy.runtime.build import Kernels, runner_files
 from slmdeploy.runtime.driver import ProcessRunner
 from slmdeploy.runtime.litert import host_runner
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.steps.outcomes import Pushed
+from slmdeploy.steps.runnerless import no_runner_reason, refuse_without_runner
+from slmdeploy.target.load import load_target
 from slmdeploy.transport.base import Transport
 
 __all__ = ["Ready", "deploy", "files_for", "host_files", "planned", "push_to", "ready"]
 
 _GROUP = "slmdeploy.runtimes"
 
-PHONE = "adb"
-"""The transport of phones, which get bundles and no runner."""
 CONNECT_SECONDS = 3.0
 """For how long a device that does not answer is tried again at the start."""
 
@@ -118,9 +116,12 @@ def deploy(
     verify: bool = False,
     dry_run: bool = False,
     progress: Progress,
-) -> tuple[Deployment, RunnerFiles]:
-    """Bring the bundle and its runner to a connected device."""
-    files = files_for(bundle, device, transport, progress, dry_run=dry_run)
+) -> tuple[Deployment, RunnerFiles | None]:
+    """Bring the bundle, and its runner if there is one, to a connected device."""
+    runs = no_runner_reason(bundle, device) is None
+    files = None
+    if runs:
+        files = files_for(bundle, device, transport, progress, dry_run=dry_run)
     deployment = push_bundle(
         bundle.path,
         bundle.manifest,
@@ -142,11 +143,9 @@ def push_to(
     progress: Progress,
 ) -> Pushed:
     """Connect and push, or with ``dry_run`` only look what would be sent."""
+    progress(Step(f"connect to {device.name}"))
     with closing(retried(lambda: connect(device), Patience(CONNECT_SECONDS))) as transport:
-        if device.transport == PHONE:
-            return _push_bundle(
-                bundle, transport, verify=verify, dry_run=dry_run, progress=progress
-            )
+        progress(Step(f"connect to {device.name}", finished=True))
         done, _ = deploy(
             bundle, device, transport, verify=verify, dry_run=dry_run, progress=progress
         )
@@ -157,38 +156,8 @@ def push_to(
         skipped_bytes=done.skipped_bytes,
         dry_run=dry_run,
         copied_bytes=done.copied_bytes,
-        remarks=done.remarks,
+        remarks=(*_other_board(bundle, device), *done.remarks),
     )
-
-
-def _push_bundle(
-    bundle: Bundle, transport: Transport, *, verify: bool, dry_run: bool, progress: Progress
-) -> Pushed:
-    """Bring a bundle alone, for an app of the phone."""
-    told = bytes_of(progress, f"push to {transport.name}")
-    folders = (bundle_folder(bundle.path, bundle.manifest),)
-    sent = send(folders, transport, progress=told, dry_run=dry_run, verify=verify)
-    return Pushed(
-        device=sent.device,
-        bundle_dir=sent.places[0],
-        sent_bytes=sent.sent_bytes,
-        skipped_bytes=sent.skipped_bytes,
-        dry_run=dry_run,
-    )
-
-
-def _refuse_phone(device: Device) -> None:
-    """There is no runner for Android: an app must run what was pushed.
-
-    Raises:
-        DeviceError: The device is a phone.
-    """
-    if device.transport == PHONE:
-        raise DeviceError(
-            f"{device.name} is reached by adb, and there is no runner for Android yet: nothing "
-            "can be run or measured there from here.",
-            hint="Measure with an app on it, and bring its figures in: slmdeploy runs import FILE",
-        )
 
 
 @contextmanager
@@ -213,16 +182,21 @@ def ready(
         live: Lines of the runner come at once, not at its end: for a person who waits.
 
     Raises:
-        DeviceError: The device is away, refuses us, is in use or has no room.
+        DeviceError: The device is away, refuses us, is in use, has no room, or nothing of
+            ours runs there.
         HostError: This computer cannot make the runner.
     """
-    _refuse_phone(device)
+    refuse_without_runner(bundle, device)
     progress(Step(f"connect to {device.name}"))
     with closing(retried(lambda: connect(device), Patience(CONNECT_SECONDS))) as transport:
         progress(Step(f"connect to {device.name}", finished=True))
+        for remark in _other_board(bundle, device):
+            _teller(progress)(remark)
         with ExitStack() as stack:
             lease = _lease(stack, device, transport, use, progress)
             deployment, files = deploy(bundle, device, transport, progress=progress)
+            if files is None or deployment.runner_dir is None:  # refused above
+                raise AssertionError(deployment)
             changes: tuple[Change, ...] = ()
             below: Transport = transport
             if lease is not None:
@@ -261,6 +235,22 @@ def _lease(
         before = lease.taken_from
         _teller(progress)(f"took {device.name} from {before.owner} ({before.command!r})")
     return lease
+
+
+def _other_board(bundle: Bundle, device: Device) -> Iterator[str]:
+    """That a bundle was made for another kind of board: it may run there, and be no measure."""
+    if device.board is None:
+        return
+    manifest = bundle.manifest
+    try:
+        board = load_target(manifest.target).board
+    except SlmdeployError:  # the profile may be gone since the export
+        return
+    if board != device.board:
+        yield (
+            f"{manifest.name} was made for {board} (target {manifest.target}); "
+            f"{device.name} is {device.board}."
+        )
 
 
 def _teller(progress: Progress) -> Callable[[str], None]:

@@ -12,6 +12,7 @@ from slmdeploy.errors import BundleError
 from slmdeploy.progress import Progress
 from slmdeploy.steps.ladder import climb_bundle, stored_rungs
 from slmdeploy.steps.outcomes import Verified
+from slmdeploy.steps.runnerless import refuse_without_runner
 from slmdeploy.verify.verdict import broken_rung
 
 __all__ = ["verify_bundle"]
@@ -33,6 +34,8 @@ def verify_bundle(
         DeviceError: The device failed.
     """
     bundle = open_bundle(path, verify=True)
+    if device is not None:
+        refuse_without_runner(bundle, device)
     golden = bundle.golden()
     if not golden:
         raise BundleError(

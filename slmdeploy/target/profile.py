@@ -103,6 +103,8 @@ class TargetProfile(BaseModel):
         glibc: Oldest C library that the runner must start on; ``None`` for this
             computer's.
         threads: Worker threads of the runner; ``None`` for the runner's own choice.
+        runner: ``none`` where nothing of ours runs the artifact on the device: it is pushed
+            alone, and its figures come by ``slmdeploy runs import``.
         notes: What whoever uses it must know; printed by ``targets show``.
     """
 
@@ -132,6 +134,10 @@ class TargetProfile(BaseModel):
     )
     limits: Limits = Field(default=Limits(), description="What the device has.")
     threads: int | None = Field(default=None, ge=1, le=1024, description="Worker threads.")
+    runner: Literal["own", "none"] = Field(
+        default="own",
+        description="What runs the artifact there: slmdeploy's own runner, or nothing of ours.",
+    )
     notes: tuple[str, ...] = Field(default=(), description="What a user of it must know.")
 
     @model_validator(mode="before")

@@ -32,7 +32,8 @@ class Kept:
         self.slot = slot
         self.name: str = state["name"]
         self.kind = KINDS[state["kind"]]
-        self.values: dict[str, Any] = state["values"]
+        # One that an older version of this command switched on knows less.
+        self.values: dict[str, Any] = {**self.kind.values, **state["values"]}
 
     def set(self, values: dict[str, Any]) -> None:
         sensors = Sensors(self.slot.folder, self.kind.tree, self.values)

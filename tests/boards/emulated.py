@@ -142,17 +142,15 @@ def vm_board() -> Iterator[VmBoard]:
 def own_board() -> Iterator[OwnBoard]:
     """Makes boards of the test's own, to break; they are removed after it."""
     need(why_not())
-    made: list[EmulatedBoard] = []
+    with contextlib.ExitStack() as made:
 
-    def make(kind: str, **how: Any) -> EmulatedBoard:
-        board = EmulatedBoard(KINDS[kind], **how)
-        made.append(board)
-        board.boot()
-        return board
+        def make(kind: str, **how: Any) -> EmulatedBoard:
+            board = EmulatedBoard(KINDS[kind], **how)
+            made.callback(board.down)
+            board.boot()
+            return board
 
-    yield make
-    for board in made:
-        board.down()
+        yield make
 
 
 def _shared(kind: str) -> Iterator[EmulatedBoard]:

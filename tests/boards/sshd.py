@@ -13,7 +13,6 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ import pytest
 
 from slmdeploy.device.types import Device
 from tests.boards.ports import free_port
+from tests.boards.sshd_wait import wait_for_banner
 
 REQUIRED = "SLMDEPLOY_REQUIRE_BOARDS"
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -124,22 +124,14 @@ class SshdBoard:
         return "".join(f"{key} {value}\n" for key, value in rows.items())
 
     def _wait_for_banner(self) -> None:
-        """Block on the port itself; the kernel wakes us when sshd speaks."""
-        deadline = START_SECONDS
-        server = self._server
-        assert server is not None
-        while deadline > 0:
-            with (
-                contextlib.suppress(OSError),
-                socket.create_connection(("127.0.0.1", self.port), timeout=deadline) as probe,
-            ):
-                if probe.recv(8).startswith(b"SSH-2.0"):
-                    return
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                code = server.wait(0.05)
-                raise RuntimeError(f"sshd ended with code {code}:\n{self.log()}")
-            deadline -= 0.05
-        raise RuntimeError(f"sshd did not answer:\n{self.log()}")
+        assert self._server is not None
+        ended = os.pidfd_open(self._server.pid)
+        try:
+            address = ("127.0.0.1", self.port)
+            if not wait_for_banner(address, ended=ended, seconds=START_SECONDS):
+                raise RuntimeError(f"sshd did not answer:\n{self.log()}")
+        finally:
+            os.close(ended)
 
 
 @contextlib.contextmanager

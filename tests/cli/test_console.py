@@ -43,6 +43,12 @@ def test_what_could_not_be_had_is_a_dash_and_not_nothing():
     assert table_text(["a", "b"], [("x", None)]).splitlines()[1].split() == ["x", "-"]
 
 
+def test_a_cell_is_one_line_whatever_a_board_calls_its_processes():
+    lines = table_text(["a", "b"], [("\x1b[2Jx\ny\x0bz", "\x85\u2028")]).splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("\ufffd[2Jx y\ufffdz")
+
+
 def test_a_table_without_rows_is_its_head():
     assert table_text(["a", "b"], []) == "a  b"
 
@@ -113,3 +119,9 @@ def test_two_threads_may_tell_at_once(capsys):
     for thread in threads:
         thread.join()
     assert len(capsys.readouterr().err.splitlines()) == 20
+
+
+def test_a_remark_is_a_line_without_seconds(capsys):
+    LineProgress()(Step("pi5-a: governor of policy0: ondemand -> performance", finished=True))
+    told = capsys.readouterr().err
+    assert told == "pi5-a: governor of policy0: ondemand -> performance\n"

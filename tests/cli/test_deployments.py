@@ -120,3 +120,16 @@ def test_settings_that_were_left_changed_are_no_garbage_and_are_named(lab, cli):
     assert "left changed by eve@lab (process 7): power mode (was 1)" in done.stderr
     assert "slmdeploy devices restore pi5-a" in done.stderr
     assert saved.exists()
+
+
+def test_a_bundle_that_was_made_for_another_board_is_pushed_and_that_is_said(
+    lab, project, cli, tmp_path
+):
+    inventory = project / "devices.toml"
+    inventory.write_text(
+        inventory.read_text().replace("[devices.pi5-a]", "[devices.pi5-a]\nboard = 'rpi4'")
+    )
+    make_bundle(tmp_path / "b")
+    done = cli("push", tmp_path / "b", "--device", "pi5-a")
+    assert done.exit_code == 0
+    assert "was made for rpi5 (target rpi5-executorch); pi5-a is rpi4." in done.stderr

@@ -65,3 +65,11 @@ def test_what_would_be_put_back_is_shown(cli, board, tmp_path):
     )
     assert "slmdeploy devices restore local" in cli("devices", "jobs", "local").stdout
     assert saved.exists()
+
+
+def test_a_command_is_shown_without_the_folder_that_all_have(cli, board):
+    model = "/home/lab/.slmdeploy/bundles/tiny--rpi5/0123456789ab/model.pte"
+    job = start_job(board, ["/bin/sh", "-c", ":", model], name="runner")
+    list(job.follow())
+    told = cli("devices", "jobs", "local").stdout
+    assert "sh -c : bundles/tiny--rpi5/0123456789ab/model.pte" in told

@@ -44,6 +44,11 @@ def test_the_hint_is_printed_below_the_message(cli, step):
     assert cli("report").stderr == "Error: pi5-a is away.\n  Run: ping pi5-a\n"
 
 
+def test_what_a_server_says_does_not_steer_the_terminal(cli, step):
+    step("report", errors.ConnectError("pi5-a said: \x1b]0;x\x07\x1b[2Jhello\nworld"))
+    assert cli("report").stderr == "Error: pi5-a said: \ufffd]0;x\ufffd\ufffd[2Jhello\nworld\n"
+
+
 def test_with_json_the_error_is_a_document_on_stdout(cli_json, step):
     step("report", errors.ConnectError("pi5-a is away.", hint="Run: ping pi5-a"))
     code, document = cli_json("report")

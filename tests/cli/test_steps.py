@@ -242,6 +242,13 @@ def test_bench_hands_on_the_workload_and_prints_the_table(cli, step, bundle):
     assert "THE TABLE" in done.stdout
 
 
+def test_a_dry_run_of_bench_says_what_it_would_do(cli, step, bundle):
+    step("bench", (Attempt("pi5-a", None),))
+    assert cli("bench", bundle, "--device", "pi5-a", "--dry-run").stdout == (
+        "pi5-a: would be measured\n"
+    )
+
+
 def test_bench_with_json_has_the_whole_record(cli_json, step, bundle):
     step("bench", (Attempt("local", record(id="r-1")),))
     code, document = cli_json("bench", bundle)
@@ -327,6 +334,14 @@ def test_runs_show_gives_the_record(cli_json, step):
     assert code == 0
     assert (document["schema"], document["run"]) == ("slmdeploy/runs-show/1", "r-1")
     assert document["record"]["samples"][1]["reason"] == "killed"
+
+
+def test_runs_show_gives_people_the_figures_and_how_each_process_ended(cli, step):
+    step("record", record(id="r-1"))
+    step("report", "the table of r-1")
+    shown = cli("runs", "show", "r-1").stdout
+    assert shown.startswith("the table of r-1\n\nprocess ")
+    assert "killed" in shown
 
 
 def test_fetch_says_where_it_is_and_what_must_be_said_of_it(cli, step):

@@ -10,6 +10,7 @@ from tests.boards.emulated_board import EmulatedBoard
 from tests.faults.commands import Lab
 from tests.faults.exports import MIB, changed
 from tests.faults.on_board import (
+    LONG_AGO,
     Held,
     bundles,
     hold_run,
@@ -61,6 +62,7 @@ def test_cut_between_upload_and_rename(
     again = lab.run(*words).result
     assert again["sent_bytes"] == 0  # all of it had arrived
     assert bundles(pi.device()) > old
+    pi.root(["find", f"{pi.user_home}/.slmdeploy/incoming", "-exec", *LONG_AGO])
     assert lab.run("devices", "gc", "pi").code == 0
     assert left_over(pi.device()) == []
 

@@ -13,7 +13,7 @@ from tests.boards.places import BoardError
 from tests.boards.vm_board import VmBoard
 from tests.faults.commands import Lab
 from tests.faults.exports import MIB, changed, padded
-from tests.faults.on_board import bundles, left_over, looked_at
+from tests.faults.on_board import LONG_AGO, bundles, left_over, looked_at
 
 pytestmark = [pytest.mark.board, pytest.mark.slow]
 
@@ -95,6 +95,7 @@ def test_cut_between_upload_and_rename(
     assert bundles(vm.device()) >= old
     assert lab.run(*words).code == 0
     assert bundles(vm.device()) > old
+    vm.root(["find", f"{vm.user_home}/.slmdeploy/incoming", "-exec", *LONG_AGO])
     assert lab.run("devices", "gc", "pi").code == 0
     assert left_over(vm.device()) == []
 

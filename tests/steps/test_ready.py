@@ -34,7 +34,7 @@ def deployed(monkeypatch):
 @pytest.fixture
 def bundle():
     artifact = SimpleNamespace(runtime="executorch")
-    return SimpleNamespace(manifest=SimpleNamespace(artifact=artifact))
+    return SimpleNamespace(manifest=SimpleNamespace(runner="own", target="gone", artifact=artifact))
 
 
 def test_a_board_is_held_while_it_is_used(sshd_board, deployed, bundle):

@@ -21,8 +21,13 @@ __all__ = ["command"]
 @click.command("add")
 @click.argument("name")
 @click.argument("host")
-@click.option("--user", metavar="NAME", help="Name to log in with; by default your own.")
-@click.option("--port", type=click.IntRange(1, 65535), help="TCP port; by default 22.")
+@click.option("--user", metavar="NAME", help="To log in with; by default as ~/.ssh/config says.")
+@click.option(
+    "--port",
+    metavar="N",
+    type=click.IntRange(1, 65535),
+    help="TCP port; by default as ~/.ssh/config says, else 22.",
+)
 @click.option("--board", metavar="KIND", help="As rpi5; by default read from the board.")
 @click.option(
     "--label", "labels", metavar="KEY=VALUE", multiple=True, help="To select by; repeatable."
@@ -74,6 +79,8 @@ def command(*, console: Console, in_project: bool | None, **given: Any) -> None:
     for note in _notes(added):
         console.note(note)
     console.show("slmdeploy/devices-add/1", vars(added), lambda: _text(added))
+    if not added.dry_run:
+        console.note(f"Next: slmdeploy doctor --device {added.device.name}")
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -91,7 +98,9 @@ def _text(added: Added) -> str:
 def _notes(added: Added) -> list[str]:
     notes = key_notes(added.witness, added.stale)
     if added.board_guessed:
-        notes.append(f"It says that it is a {added.device.board}; --board says otherwise.")
+        notes.append(
+            f"The board says what it is: {added.device.board}. If it is not, give --board."
+        )
     elif added.board_reason:
         notes.append(f"No kind of board was written down: {added.board_reason}. See --board.")
     return notes

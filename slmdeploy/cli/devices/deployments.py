@@ -44,7 +44,7 @@ def _text(device: str, versions: tuple[Version, ...]) -> str:
         )
         for version in versions
     ]
-    head = ["deployment", "state", "size", "made current", "runtime"]
+    head = ["deployment", "state", "size", "pushed", "runtime"]
     return f"{device}:\n{table_text(head, rows)}"
 
 

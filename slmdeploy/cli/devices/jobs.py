@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_SHOWN = 60
+_SHOWN = 80
+_OURS = re.compile(r"(?<!\S)\S*/\.slmdeploy/")
 _GUARD = "(puts settings back when the lease is over)"
 
 
@@ -66,9 +68,15 @@ def _row(one: FoundJob) -> tuple[Any, ...]:
     state = one.state
     age = None if state.age_s is None else f"{state.age_s} s ago"
     code = None if state.code is None else str(state.code)
-    text = _GUARD if one.name == "guard" else one.command
+    text = _GUARD if one.name == "guard" else _short(one.command)
     command = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
     return one.job.id, state.reason or state.name, code, age, one.owner, command
+
+
+def _short(command: str) -> str:
+    """A command without what is the same in all of them: where our folder is."""
+    first, _, rest = command.partition(" ")
+    return f"{first.rpartition('/')[2]} {_OURS.sub('', rest)}".strip()
 
 
 def _document(one: FoundJob) -> dict[str, Any]:

@@ -24,7 +24,10 @@ __all__ = ["command"]
     "--probe", "names", metavar="P", multiple=True, help="Only this one, as in power; repeatable."
 )
 @click.option(
-    "--seconds", type=click.FloatRange(min=0.5, max=3600), help="Read twice a second for so long."
+    "--seconds",
+    metavar="S",
+    type=click.FloatRange(min=0.5, max=3600),
+    help="Read twice a second for so long.",
 )
 @common
 def command(console: Console, name: str, names: tuple[str, ...], seconds: float | None) -> None:

@@ -38,13 +38,16 @@ SKEW_SECONDS = 5.0
 
 # What push, runs and lease cannot do without there; each of our scripts was read for it.
 TOOLS = (
-    *("cat", "cmp", "cp", "df", "find", "grep", "head", "kill", "ln", "ls", "mkdir", "mv"),
-    *("readlink", "rm", "rmdir", "sed", "sleep", "sync", "tail", "tr", "wc"),
+    *("awk", "cat", "chmod", "cmp", "cp", "dd", "df", "find", "grep", "head", "kill", "ln", "ls"),
+    *("mkdir", "mv", "readlink", "rm", "rmdir", "sed", "sleep", "sort", "sync", "tail", "tar"),
+    *("tr", "wc"),
 )
+PACKAGES = "coreutils diffutils findutils util-linux grep sed mawk tar"
 # What each of these is for; slmdeploy manages without, less well.
 BETTER_WITH = {
     "setsid": "ending a run does not surely end all of its processes",
     "mkfifo": "runs are polled, which wakes the board up",
+    "stat": "each push hashes all that is there, and deployments are not listed",
 }
 
 
@@ -149,7 +152,7 @@ def judge_tools(device: Device, tools: Reading[frozenset[str]]) -> Check:
     if tools.value is None:
         return unknown("tools", tools.reason)
     missing = [tool for tool in TOOLS if tool not in tools.value]
-    install = on_board(device, "sudo apt-get install -y coreutils findutils util-linux grep sed")
+    install = on_board(device, f"sudo apt-get install -y {PACKAGES}")
     if missing:
         return Check("tools", "fail", f"missing: {', '.join(missing)}", install)
     lacks = [f"no {tool}: {why}" for tool, why in BETTER_WITH.items() if tool not in tools.value]

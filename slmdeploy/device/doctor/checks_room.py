@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Final
 
@@ -54,7 +55,7 @@ def judge_home(device: Device, home: Reading[Home], mount: Reading[Mount]) -> Ch
     if mount.value is not None and {"ro", "noexec"} & set(mount.value.options):
         return _closed(device, home.value, mount.value)
     if not home.value.writable:
-        fix = on_board(device, f"sudo install -d -o $(id -un) {home.value.path}")
+        fix = on_board(device, f"sudo install -d -o $(id -un) {shlex.quote(home.value.path)}")
         value = f"{home.value.path}: we may not write in {home.value.near}"
         return Check("home folder", "fail", value, fix)
     if mount.value and mount.value.kind in _NO_LINKS:
@@ -71,7 +72,7 @@ def _closed(device: Device, home: Home, mount: Mount) -> Check:
     read_only = "ro" in mount.options
     option = "rw" if read_only else "exec"
     why = "is read-only" if read_only else "starts no programs (noexec)"
-    fix = on_board(device, f"sudo mount -o remount,{option} {mount.point}")
+    fix = on_board(device, f"sudo mount -o remount,{option} {shlex.quote(mount.point)}")
     return Check("home folder", "fail", f"{home.path}: {mount.point} {why}", fix)
 
 

@@ -13,7 +13,7 @@ from slmdeploy.device.facts import Cpu, Reading
 from slmdeploy.device.provision.runtimes import InstalledRuntime
 from slmdeploy.device.types import Device
 from slmdeploy.runtime.elf import Version
-from slmdeploy.runtime.requirements import Requirements
+from slmdeploy.runtime.requirements import LOADERS, Requirements
 
 __all__ = [
     "judge_architecture",
@@ -28,9 +28,6 @@ __all__ = [
     "system_checks",
 ]
 
-# The loader that a 64-bit program of this architecture is started by (the System V ABI's
-# supplements name them).
-_LOADERS = {"aarch64": "/lib/ld-linux-aarch64.so.1", "x86_64": "/lib64/ld-linux-x86-64.so.2"}
 _JETPACKS = {32: "JetPack 4", 35: "JetPack 5", 36: "JetPack 6", 38: "JetPack 7"}
 
 
@@ -82,9 +79,9 @@ def judge_architecture(
     if wanted is not None and wanted != machine:
         value = f"{machine}, but it was made for {wanted}"
         return Check("architecture", "fail", value, "slmdeploy targets list")
-    if _LOADERS[machine] not in system.value.loaders:
+    if LOADERS[machine] not in system.value.loaders:
         width = f"{bits.value}-bit" if bits.value else "32-bit or musl"
-        value = f"{machine} kernel with a {width} system: {_LOADERS[machine]} is not there"
+        value = f"{machine} kernel with a {width} system: {LOADERS[machine]} is not there"
         fix = "Install the 64-bit system (Raspberry Pi OS 64-bit)."
         return Check("architecture", "fail", value, fix)
     if bits.value == 32:

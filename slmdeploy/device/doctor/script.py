@@ -105,8 +105,8 @@ section disk
 df -Pk "$there" 2>/dev/null
 
 section tools
-for tool in cat cmp cp df find grep head kill ln ls mkdir mkfifo mv openssl readlink rm rmdir \
-  sed setsid sha256sum sleep sync tail tr wc; do
+for tool in awk cat chmod cmp cp dd df find grep head kill ln ls mkdir mkfifo mv openssl readlink \
+  rm rmdir sed setsid sha256sum sleep sort stat sync tail tar tr wc; do
   command -v "$tool" >/dev/null 2>&1 && echo "has $tool" || echo "lacks $tool"
 done
 section sudo

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import PurePath
 
 from slmdeploy.device.connect import connect
+from slmdeploy.device.script import script
 from slmdeploy.device.types import Device
 from slmdeploy.errors import DeviceError, UsageError
 from slmdeploy.transport.base import Transport
@@ -59,8 +60,7 @@ def deployment_folder(transport: Transport, bundle: str | None = None) -> str:
         DeviceError: The bundle that is named has no deployment there.
     """
     home = transport.home()
-    argv = ["sh", "-c", FIND, "slmdeploy", home, bundle or ""]
-    found = transport.run(argv, timeout=FIND_SECONDS)
+    found = transport.run(script(FIND, home, bundle or ""), timeout=FIND_SECONDS)
     if found.code == NOT_THERE:
         raise DeviceError(
             f"{transport.name} has no deployment of {bundle!r} in {home}/bundles.",
@@ -93,4 +93,4 @@ def open_shell(device: Device, command: Sequence[str] = (), *, bundle: str | Non
         if not isinstance(transport, Interactive):
             raise UsageError(f"{device.name} is reached by {device.transport!r}, without a shell.")
         folder = deployment_folder(transport, PurePath(bundle).name if bundle else None)
-        return transport.interactive(["sh", "-c", OPEN, "slmdeploy", folder, *command])
+        return transport.interactive(script(OPEN, folder, *command))

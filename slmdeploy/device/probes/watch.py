@@ -20,6 +20,7 @@ from slmdeploy.device.probes.registry import probes
 from slmdeploy.device.probes.series import Observed, parse_log
 from slmdeploy.device.probes.types import Probe
 from slmdeploy.device.runs.jobs import Job, start_job
+from slmdeploy.device.script import script
 from slmdeploy.errors import DeviceError
 from slmdeploy.runtime import agent
 from slmdeploy.transport.base import Transport
@@ -30,6 +31,7 @@ DEADLINE_S = 6 * 3600.0
 """The agent ends by itself after this time, whoever forgot it."""
 
 _FIRST_S, _LAST_S = 20.0, 15.0
+_LOOK_S = 60.0
 _AWAY_S = 20.0
 
 
@@ -76,7 +78,8 @@ class Watch:
         source = Path(agent.__file__)
         digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
         place = f"{home}/agent/{digest}.py"
-        said = self.transport.check(["sh", "-c", scripts.LOOK, "sh", place]).stdout.split("\n")
+        look = script(scripts.LOOK, place)
+        said = self.transport.check(look, timeout=_LOOK_S).stdout.split("\n")
         python = said[0].removeprefix("python ")
         if not python.strip():
             self.reason = "the board has no Python 3.6 or later for the agent"
@@ -115,8 +118,8 @@ class Watch:
         with contextlib.suppress(DeviceError):
             job.remove()
 
-    def _run(self, script: str, *arguments: str) -> None:
-        self.transport.run(["sh", "-c", script, "sh", *arguments], timeout=60.0)
+    def _run(self, text: str, *arguments: str) -> None:
+        self.transport.run(script(text, *arguments), timeout=_LOOK_S)
 
 
 @contextlib.contextmanager

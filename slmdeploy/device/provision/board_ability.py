@@ -9,6 +9,7 @@ from slmdeploy.device.doctor.script import READ
 from slmdeploy.device.facts import Reading
 from slmdeploy.device.provision.board_python import read_interpreters
 from slmdeploy.device.provision.runtime_choice import BoardAbility
+from slmdeploy.device.script import script
 from slmdeploy.runtime.elf import Version
 from slmdeploy.transport.base import Transport
 
@@ -25,10 +26,11 @@ def read_ability(transport: Transport, *, python: bool) -> BoardAbility:
         python: Whether its Pythons are asked, too.
 
     Raises:
-        ConnectError: It is away, or did not answer in time.
+        ConnectError: It is away.
+        CommandError: It did not answer in time.
     """
     before = time.time()
-    said = transport.run(["sh", "-c", READ, "slmdeploy"], timeout=_TIMEOUT_S).stdout
+    said = transport.run(script(READ), timeout=_TIMEOUT_S).stdout
     facts = facts_of(said, before, time.time())
     system, cpu = facts.system, facts.cpu
     symbols: dict[str, Version] = {}

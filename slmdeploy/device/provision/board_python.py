@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
+from slmdeploy.device.script import script
 from slmdeploy.runtime.elf import Version, parse_version
 from slmdeploy.transport.base import Transport
 
@@ -77,10 +78,10 @@ def read_interpreters(transport: Transport) -> tuple[Interpreter, ...]:
     """The Pythons of a board, its own ``python3`` first; empty where it has none.
 
     Raises:
-        ConnectError: The board is away, or did not answer in time.
+        ConnectError: The board is away.
+        CommandError: It did not answer in time.
     """
-    argv = ["sh", "-c", _LIST, "slmdeploy", _ASK]
-    return parse_interpreters(transport.run(argv, timeout=_TIMEOUT_S).stdout)
+    return parse_interpreters(transport.run(script(_LIST, _ASK), timeout=_TIMEOUT_S).stdout)
 
 
 def parse_interpreters(text: str) -> tuple[Interpreter, ...]:

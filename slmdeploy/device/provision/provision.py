@@ -17,6 +17,7 @@ from slmdeploy.device.provision.runtimes import NUMPY, RECORD, InstalledRuntime,
 from slmdeploy.device.provision.smoke_test import run_native, run_python
 from slmdeploy.device.push.plan import Folder, runner_folder, runtime_folder
 from slmdeploy.device.push.sending import Sent, send
+from slmdeploy.device.script import script
 from slmdeploy.errors import ConnectError, DeviceError
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.runtime.wheel_packages import PYTHON_RUNTIMES, package_files
@@ -121,7 +122,7 @@ def bring(
 
 def _existing(transport: Transport, folders: Iterable[Folder]) -> frozenset[str]:
     rows = "".join(f"{folder.place}\n" for folder in folders).encode()
-    argv = ["sh", "-c", _EXISTING, "slmdeploy", transport.home()]
+    argv = script(_EXISTING, transport.home())
     return frozenset(transport.check(argv, stdin=rows, timeout=30.0).stdout.splitlines())
 
 

@@ -37,6 +37,11 @@ def runner_for(
         DeviceError: The device has an architecture that no runner is made for.
         HostError: This computer cannot make the runner.
     """
+    if device.transport == "adb":
+        raise DeviceError(
+            f"There is no runner for Android's C library yet, so none for {device.name}.",
+            hint="Bring in what the runtime's own tools say: slmdeploy runs import FILE",
+        )
     if device.transport == "local":
         return runner_files("host", kernels=kernels, progress=progress)
     arch = device_arch(device, transport)

@@ -13,15 +13,12 @@ from slmdeploy.device.facts import Reading
 from slmdeploy.device.provision.board_python import Interpreter
 from slmdeploy.errors import DeviceError, UnknownNameError
 from slmdeploy.runtime.elf import Version
-from slmdeploy.runtime.requirements import REQUIREMENTS, Requirements
+from slmdeploy.runtime.requirements import LOADERS, REQUIREMENTS, Requirements
 from slmdeploy.runtime.wheel_packages import PYTHON_RUNTIMES, numpy_wheel, runtime_wheel
 from slmdeploy.runtime.wheel_pins import PinnedWheel, pinned_pythons
 
 __all__ = ["BoardAbility", "PythonChoice", "choose_python", "refuse", "why_not"]
 
-# Where each architecture's 64-bit programs find glibc's loader: what a 32-bit system, or
-# one with musl, does not have, whatever its kernel says.
-_LOADERS = {"aarch64": "/lib/ld-linux-aarch64.so.1", "x86_64": "/lib64/ld-linux-x86-64.so.2"}
 _ORDER = ("litert", "tflite-runtime", "executorch")
 """What is proposed instead, first what fits."""
 
@@ -113,7 +110,7 @@ def why_not(runtime: str, board: BoardAbility) -> str | None:
 def _machine(needs: Requirements, board: BoardAbility) -> Iterator[str]:
     if board.machine.value is not None and board.arch not in needs.machines:
         yield f"it is {board.machine.value}, and there is one for {_or(needs.machines)} alone"
-    loader = _LOADERS.get(board.arch)
+    loader = LOADERS.get(board.arch)
     if loader and board.loaders and loader not in board.loaders:
         yield (
             f"its system has no {loader} (found: {', '.join(board.loaders)}), so it is one of 32 "

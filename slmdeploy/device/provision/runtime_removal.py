@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from slmdeploy.device.provision.runtimes import NUMPY, RECORD, RuntimePlaces, read_places
 from slmdeploy.device.push.deployments import Removed, list_deployments, remove_paths
+from slmdeploy.device.script import script
 from slmdeploy.errors import UsageError
 from slmdeploy.transport.base import Transport
 
@@ -70,7 +71,7 @@ def users_of(transport: Transport, runtime: str) -> tuple[str, ...]:
     Raises:
         ConnectError: The device is away.
     """
-    argv = ["sh", "-c", _BUNDLES, "slmdeploy", transport.home()]
+    argv = script(_BUNDLES, transport.home())
     return tuple(_users(transport.check(argv, timeout=_SECONDS).stdout.splitlines(), runtime))
 
 

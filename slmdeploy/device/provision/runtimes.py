@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from slmdeploy.device.script import script
 from slmdeploy.errors import DeviceError
 from slmdeploy.transport.base import Transport
 
@@ -110,7 +111,7 @@ def read_places(transport: Transport) -> RuntimePlaces:
         ConnectError: It is away.
     """
     home = transport.home()
-    said = transport.run(["sh", "-c", _LIST, "slmdeploy", home, RECORD], timeout=60.0)
+    said = transport.run(script(_LIST, home, RECORD), timeout=60.0)
     return parse_places(said.stdout, home)
 
 

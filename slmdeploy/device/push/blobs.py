@@ -15,6 +15,7 @@ from slmdeploy.device.push.sending_plan import SMALL_FILE_BYTES, BlobPlan, plan_
 from slmdeploy.device.push.stream import Payload, archive, changed, unreadable
 from slmdeploy.device.push.survey import (
     NEEDED,
+    REPLACED,
     Place,
     There,
     find_chunks,
@@ -24,6 +25,7 @@ from slmdeploy.device.push.survey import (
     sender_name,
 )
 from slmdeploy.errors import TransferError
+from slmdeploy.target.units import format_bytes
 from slmdeploy.transport.base import Pours, Progress, Result, Transport
 
 __all__ = ["Sending"]
@@ -56,7 +58,9 @@ class Sending:
         self._tag = tag
         self._there = there
         self._chunks: dict[str, tuple[Chunk, ...]] = {}
-        self._pours = isinstance(transport, Pours)
+        lacking = {tool for tool in NEEDED if tool in there.lacks}
+        whole_files = bool(lacking) and lacking <= REPLACED
+        self._pours = isinstance(transport, Pours) and not whole_files
         self._small, self._plans = self._planned()
         self.sent_bytes = sum(item.bytes for item in self._small)
         self.sent_bytes += sum(plan.sent_bytes for plan in self._plans)
@@ -221,16 +225,19 @@ class Sending:
         )
 
     def _put(self, progress: Progress | None) -> None:
-        """Over a transport that cannot stream (this computer links files): whole files."""
+        """Where nothing can be streamed (this computer links files): whole files."""
         meter = _Meter(progress, self.sent_bytes)
         folder = f"{self._transport.home()}/incoming/{self._tag}"
         for item in self.missing.values():
             self._transport.put(item.source, f"{folder}/{item.sha256}", mode=item.mode)
             meter.add(item.bytes)
         rows = [f"blob {i.sha256} {i.bytes} - {i.bytes} 0" for i in self.missing.values()]
-        plan = rows_of(rows)
-        argv = script(scripts.RECEIVE, self._transport, self._tag, str(len(plan)), sender_name())
-        wrong = self._wrong(self._transport.run(argv, stdin=plan), list(self.missing.values()))
+        with tempfile.TemporaryDirectory() as here:
+            plan = Path(here) / "plan"
+            plan.write_bytes(rows_of(rows))
+            self._transport.put(plan, f"{folder}/plan")
+        argv = script(scripts.RECEIVE, self._transport, self._tag, "0", sender_name())
+        wrong = self._wrong(self._transport.run(argv), list(self.missing.values()))
         for sha, digest in wrong.items():
             item = self.missing[sha]
             if _digest(item.source) != sha:
@@ -247,8 +254,9 @@ class Sending:
             raise TransferError(
                 f"{name} has {free} bytes free at {self._transport.home()}, and {needed} bytes "
                 "would be written.",
-                hint=f"Remove what is not needed there, at least {needed + _SPARE_BYTES - free} "
-                f"bytes; slmdeploy devices gc {name} removes what no bundle uses.",
+                hint="Remove what is not needed there, at least "
+                f"{format_bytes(needed + _SPARE_BYTES - free)}; slmdeploy devices gc {name} "
+                "removes what no bundle uses.",
             )
 
     def _refuse_lacking(self) -> None:

@@ -22,7 +22,7 @@ class Deployment:
         device: Name of the device.
         bundle_dir: Folder of the bundle.
         model_path: The artifact.
-        runner_dir: Folder of the runner.
+        runner_dir: Folder of the runner; ``None`` where none was pushed.
         sent_bytes: Content that went over the link (of a dry run: would go).
         skipped_bytes: Content that did not have to.
         digest: sha256 (hex) that names the bundle as it is on the device.
@@ -35,7 +35,7 @@ class Deployment:
     device: str
     bundle_dir: str
     model_path: str
-    runner_dir: str
+    runner_dir: str | None
     sent_bytes: int
     skipped_bytes: int
     digest: str
@@ -48,7 +48,7 @@ class Deployment:
 def push(
     bundle_dir: Path,
     manifest: Manifest,
-    runner_files: RunnerFiles,
+    runner_files: RunnerFiles | None,
     transport: Transport,
     *,
     progress: Progress | None = None,
@@ -63,7 +63,7 @@ def push(
     Args:
         bundle_dir: The bundle.
         manifest: Its manifest.
-        runner_files: The runner for this device.
+        runner_files: The runner for this device; ``None`` where nothing of ours runs there.
         transport: The way to the device.
         progress: Called with bytes sent and bytes to send.
         dry_run: Only look what would be sent.
@@ -75,14 +75,14 @@ def push(
         ConnectError: The device went away.
     """
     bundle = bundle_folder(bundle_dir, manifest)
-    folders = (bundle, runner_folder(runner_files))
+    folders = (bundle, *(() if runner_files is None else (runner_folder(runner_files),)))
     sent = send(folders, transport, progress=progress, dry_run=dry_run, verify=verify)
-    bundle_place, runner_place = sent.places
+    bundle_place, *runner_places = sent.places
     return Deployment(
         device=sent.device,
         bundle_dir=bundle_place,
         model_path=f"{bundle_place}/{manifest.artifact.file}",
-        runner_dir=runner_place,
+        runner_dir=runner_places[0] if runner_places else None,
         sent_bytes=sent.sent_bytes,
         skipped_bytes=sent.skipped_bytes,
         digest=bundle.digest,

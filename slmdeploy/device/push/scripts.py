@@ -152,7 +152,8 @@ RECEIVE = (
     _DIGEST
     + _ANY
     + r"""
-# $2: tag of this push; $3: bytes of the plan; $4: owner; stdin: the plan, then all data.
+# $2: tag of this push; $3: bytes of the plan, 0 if it is there as a file; $4: owner; stdin: the
+# plan, then all data.
 # Rows of the plan: "adopt TAG SHA"; "aside SHA"; "tar BYTES"; "blob SHA BYTES MODE KEPT
 # PIECES", then PIECES rows "copy FILE FROM BYTES" or "send BYTES". MODE may be "-".
 # Says "got SHA DIGEST" of each, when it is on the disk.
@@ -227,8 +228,7 @@ flushing= start=
 echo "$$ $start" >"$in/writer" && echo "$4" >"$in/owner" || exit 3
 sync "$in/owner" 2>/dev/null &  # after a power cut, who comes back is known by it
 part=$in/plan
-: >"$part" || exit 3
-blocks "$3" iflag=fullblock
+[ "$3" = 0 ] || { : >"$part" && blocks "$3" iflag=fullblock; } || exit 3
 exec 3<"$in/plan"
 while read -r op sha bytes mode kept count <&3; do
   part=$in/$sha

@@ -11,11 +11,13 @@ from slmdeploy.device.facts import parse_df
 from slmdeploy.device.push import scripts
 from slmdeploy.device.push.plan import Folder, Item
 from slmdeploy.device.runs.owner import has_ended, host_mark, owner_name
+from slmdeploy.device.script import script as run_script
 from slmdeploy.errors import TransferError
 from slmdeploy.transport.base import Transport
 
 __all__ = [
     "NEEDED",
+    "REPLACED",
     "Damaged",
     "Part",
     "Place",
@@ -33,6 +35,9 @@ __all__ = [
 
 NEEDED = ("awk", "dd", "dd with iflag=fullblock", "tar", "find")
 """Tools without which nothing can be received as a stream."""
+
+REPLACED = frozenset({"dd with iflag=fullblock", "tar"})
+"""Of these, what the transport's own ``put`` stands in for, with whole files."""
 
 _KINDS = ("absent", "blob", "current", "df", "have", "indexes", "lacks", "part", "stamp", "tag")
 _OWN_TAGS: set[str] = set()
@@ -202,7 +207,7 @@ def sender_name() -> str:
 
 def script(text: str, transport: Transport, *arguments: str) -> list[str]:
     """The command that runs a script; its first argument is the folder that we own."""
-    return ["sh", "-c", text, "slmdeploy", transport.home(), *arguments]
+    return run_script(text, transport.home(), *arguments)
 
 
 def rows_of(rows: Iterable[str]) -> bytes:

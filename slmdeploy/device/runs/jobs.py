@@ -27,6 +27,7 @@ from typing import Literal, cast
 from slmdeploy.device.runs import job_scripts as scripts
 from slmdeploy.device.runs.owner import owner_name
 from slmdeploy.device.runs.retry import AWAY_SECONDS, Patience, retried
+from slmdeploy.device.script import fields_of, script
 from slmdeploy.errors import ConnectError, DeviceError
 from slmdeploy.transport.base import Transport
 
@@ -139,7 +140,7 @@ class Job:
         Raises:
             DeviceError: It cannot be ended, or the device is away.
         """
-        result = self.transport.run(_script(scripts.STOP, self.folder))
+        result = self.transport.run(script(scripts.STOP, self.folder))
         if result.code != 0:
             raise DeviceError(f"The run {self.id} on {self.transport.name} does not end.")
 
@@ -149,10 +150,10 @@ class Job:
         Raises:
             DeviceError: It still runs, or the device is away.
         """
-        self.transport.check(_script(scripts.REMOVE, self.folder))
+        self.transport.check(script(scripts.REMOVE, self.folder))
 
     def _watch(self, line: int) -> Iterator[str]:
-        argv = _script(scripts.FOLLOW, self.folder, str(line))
+        argv = script(scripts.FOLLOW, self.folder, str(line))
         lines = self.transport.stream(argv)
         try:
             yield from lines
@@ -163,7 +164,7 @@ class Job:
 
     def _end(self, line: int | None, *, wait: bool = False) -> tuple[JobEnd, list[str]]:
         first = "-" if line is None else str(line)
-        argv = _script(scripts.END, self.folder, first, "wait" if wait else "-")
+        argv = script(scripts.END, self.folder, first, "wait" if wait else "-")
         result = self.transport.check(argv)
         told, _, out = result.stdout.partition("\n\n")
         rest = out.split("\n")
@@ -244,7 +245,7 @@ def start_job(
     words = ["env", *(f"{key}={value}" for key, value in env.items())] if env else []
     data = stdin or b""
     limit = "-" if timeout_s is None else _seconds(timeout_s)
-    command = _script(
+    command = script(
         scripts.START,
         *(scripts.WRAPPER, f"{transport.home()}/runs", job.id, str(len(data)), str(KEPT_RUNS)),
         *(name, owner_name(), limit, cwd or "-", *words, *argv),
@@ -259,11 +260,11 @@ def find_jobs(transport: Transport) -> tuple[FoundJob, ...]:
     Raises:
         ConnectError: The device is away.
     """
-    text = transport.check(_script(scripts.LIST, f"{transport.home()}/runs")).stdout
+    text = transport.check(script(scripts.LIST, f"{transport.home()}/runs")).stdout
     found = []
     for block in _blocks(text):
         job_id, _, rest = block.partition("\n")
-        known = _fields(rest)
+        known = fields_of(rest)
         found.append(
             FoundJob(
                 job=Job(transport, job_id),
@@ -281,7 +282,7 @@ def _blocks(text: str) -> list[str]:
 
 
 def _state(text: str) -> JobState:
-    known = _fields(text)
+    known = fields_of(text)
     before, _, after = known.get("oom", "").partition(" ")
     counted = before.isdigit() and after.isdigit()
     return JobState(
@@ -291,10 +292,6 @@ def _state(text: str) -> JobState:
         age_s=_number(known.get("age")),
         oom_kills=int(after) - int(before) if counted else None,
     )
-
-
-def _fields(text: str) -> dict[str, str]:
-    return {key: value for key, _, value in (row.partition(" ") for row in text.splitlines())}
 
 
 def _number(text: str | None) -> int | None:
@@ -311,7 +308,3 @@ def _still_there(error: ConnectError, job: Job) -> ConnectError:
     if not error.hint or job.id not in error.hint:
         error.hint = f"The run {job.id} goes on there: slmdeploy devices jobs {job.transport.name}"
     return error
-
-
-def _script(text: str, *arguments: str) -> list[str]:
-    return ["sh", "-c", text, "slmdeploy", *arguments]

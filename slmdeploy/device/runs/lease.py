@@ -18,6 +18,7 @@ from slmdeploy.device.runs import lease_scripts as scripts
 from slmdeploy.device.runs.jobs import Job
 from slmdeploy.device.runs.owner import command_name, has_ended, host_mark, owner_name
 from slmdeploy.device.runs.retry import Patience, retried
+from slmdeploy.device.script import fields_of, script
 from slmdeploy.errors import DeviceError
 from slmdeploy.transport.base import Transport
 
@@ -108,7 +109,7 @@ class Lease:
             DeviceError: Somebody has stolen it, or the board was restarted.
         """
         home, name = self.transport.home(), self.transport.name
-        argv = _script(scripts.BEAT, f"{home}/lease", f"{home}/runs", str(self.number), self.token)
+        argv = script(scripts.BEAT, f"{home}/lease", f"{home}/runs", str(self.number), self.token)
         told = self.transport.check(argv).stdout
         if told.split() == ["ours"]:
             self._seen = time.monotonic()
@@ -136,7 +137,7 @@ class Lease:
         """Let go of it; does nothing if it is not ours any more."""
         self._over.set()
         folder = f"{self.transport.home()}/lease"
-        self.transport.run(_script(scripts.RELEASE, folder, str(self.number), self.token))
+        self.transport.run(script(scripts.RELEASE, folder, str(self.number), self.token))
 
     def beat(self) -> None:
         """Give signs of life until it is released; the body of a thread."""
@@ -190,14 +191,14 @@ def read_holder(transport: Transport) -> Holder | None:
         ConnectError: The device is away.
     """
     home = transport.home()
-    return _holder(transport.check(_script(scripts.SHOW, f"{home}/lease", f"{home}/runs")).stdout)
+    return _holder(transport.check(script(scripts.SHOW, f"{home}/lease", f"{home}/runs")).stdout)
 
 
 def _take(transport: Transport, owner: str, command: str, ttl_s: int, *, steal: bool) -> Lease:
     home, token = transport.home(), f"{host_mark()}-{uuid.uuid4().hex}"
 
     def ask(whose: str) -> str:
-        argv = _script(
+        argv = script(
             scripts.TAKE,
             *(f"{home}/lease", f"{home}/runs", token, str(ttl_s), whose),
             *(_one_line(owner), _one_line(command)),
@@ -207,10 +208,10 @@ def _take(transport: Transport, owner: str, command: str, ttl_s: int, *, steal: 
 
     told = ask("steal" if steal else "-")
     holder = _holder(told)
-    if holder is not None and "taken" not in _fields(told) and _is_left(holder):
+    if holder is not None and "taken" not in fields_of(told) and _is_left(holder):
         _end_run(transport, holder)
         told = ask(holder.token)
-    holder, number = _holder(told), _fields(told).get("taken")
+    holder, number = _holder(told), fields_of(told).get("taken")
     if number is not None:
         return Lease(transport, int(number), token, holder, ttl_s)
     raise DeviceError(
@@ -230,7 +231,7 @@ def _end_run(transport: Transport, holder: Holder) -> None:
 
 
 def _holder(told: str) -> Holder | None:
-    known = _fields(told)
+    known = fields_of(told)
     if known.get("held") != "yes":
         return None
     return Holder(
@@ -243,10 +244,6 @@ def _holder(told: str) -> Holder | None:
     )
 
 
-def _fields(text: str) -> dict[str, str]:
-    return {key: value for key, _, value in (row.partition(" ") for row in text.splitlines())}
-
-
 def _span(seconds: int) -> str:
     if seconds < 120:
         return f"{seconds} s"
@@ -255,7 +252,3 @@ def _span(seconds: int) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _script(text: str, *arguments: str) -> list[str]:
-    return ["sh", "-c", text, "slmdeploy", *arguments]

@@ -26,6 +26,7 @@ from slmdeploy.device.runs.settings_plan import (
     plan_changes,
     setting_name,
 )
+from slmdeploy.device.script import script
 from slmdeploy.errors import CommandError, DeviceError
 from slmdeploy.transport.base import Transport
 
@@ -58,7 +59,7 @@ def restore_settings(transport: Transport) -> tuple[str, ...]:
     Raises:
         DeviceError: Something cannot be put back, or the device is away.
     """
-    argv = _script(scripts.RESTORE, _folder(transport))
+    argv = script(scripts.RESTORE, _folder(transport))
     told = retried(lambda: transport.check(argv).stdout, Patience(RETRY_SECONDS))
     rows = [row.split("\t") for row in told.splitlines()]
     for row in rows:
@@ -112,9 +113,9 @@ def _guarded(lease: Lease, changes: Sequence[Change]) -> Iterator[None]:
     rows = _rows((c.kind, c.key, c.old) for c in reversed(changes))
     guard: Job | None = None
     try:
-        transport.check(_script(scripts.SAVE, folder, token, owner_name()), stdin=rows)
+        transport.check(script(scripts.SAVE, folder, token, owner_name()), stdin=rows)
         arguments = (folder, token, f"{home}/lease", str(lease.number), f"{home}/runs")
-        guard = start_job(transport, _script(scripts.GUARD, *arguments), name="guard")
+        guard = start_job(transport, script(scripts.GUARD, *arguments), name="guard")
         yield
     except BaseException:
         # What went wrong tells more, and the guardian is still there.
@@ -134,7 +135,7 @@ def _put_back(transport: Transport, guard: Job | None) -> None:
 
 def _apply(transport: Transport, changes: Sequence[Change]) -> None:
     rows = _rows((c.kind, c.key, c.new) for c in changes)
-    for line in transport.check(_script(scripts.APPLY), stdin=rows).stdout.splitlines():
+    for line in transport.check(script(scripts.APPLY), stdin=rows).stdout.splitlines():
         row = line.split("\t")
         if row[0] == "failed":
             raise DeviceError(
@@ -147,7 +148,7 @@ def _apply(transport: Transport, changes: Sequence[Change]) -> None:
 
 def _refuse_forbidden(transport: Transport, survey: Survey, changes: Sequence[Change]) -> None:
     try:
-        transport.check(_script(scripts.MAY), stdin=_rows((c.kind, c.key, c.new) for c in changes))
+        transport.check(script(scripts.MAY), stdin=_rows((c.kind, c.key, c.new) for c in changes))
     except CommandError as error:
         said = error.stderr.strip().splitlines()[-1:] or ["no reason given"]
         commands = ", ".join(_needs_root(change) for change in changes)
@@ -171,7 +172,7 @@ def _plan(transport: Transport, survey: Survey, wanted: Wanted) -> tuple[Change,
 
 
 def _survey(transport: Transport) -> Survey:
-    argv = _script(scripts.SURVEY, _folder(transport))
+    argv = script(scripts.SURVEY, _folder(transport))
     return parse_survey(transport.check(argv).stdout)
 
 
@@ -181,7 +182,3 @@ def _folder(transport: Transport) -> str:
 
 def _rows(rows: Iterable[tuple[str, str, str]]) -> bytes:
     return "".join("\t".join(row) + "\n" for row in rows).encode()
-
-
-def _script(text: str, *arguments: str) -> list[str]:
-    return ["sh", "-c", text, "slmdeploy", *arguments]

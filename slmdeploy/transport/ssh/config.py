@@ -109,9 +109,15 @@ def config_text(file: Path | None = None) -> ConfigText:
         file: By default the one of ``config_file``.
 
     Raises:
-        ProfileError: It cannot be read.
+        ProfileError: It cannot be read, or ``SLMDEPLOY_SSH_CONFIG`` names one that is not there.
     """
     chosen = file or config_file()
+    named = file is None and bool(os.environ.get(CONFIG_VARIABLE))
+    if named and chosen is not None and not chosen.is_file():
+        raise ProfileError(
+            f"{CONFIG_VARIABLE} names {chosen}, and there is no such file.",
+            hint=f"Correct it, or without one: {CONFIG_VARIABLE}=none",
+        )
     return ConfigText("") if chosen is None else read_config(chosen)
 
 

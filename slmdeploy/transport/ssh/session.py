@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, cast
@@ -150,6 +151,7 @@ def _greet(session: Session, target: SshTarget, link: Link, seconds: float) -> N
         TimeoutError: It stopped in the middle.
     """
     failure: Exception | None = None
+    began = time.monotonic()
     try:
         session.start_client(timeout=seconds)
     except (SSHException, EOFError) as error:
@@ -162,9 +164,14 @@ def _greet(session: Session, target: SshTarget, link: Link, seconds: float) -> N
             hint="Look at ProxyCommand in ~/.ssh/config.",
         ) from failure
     if not session.remote_version:
+        closed = failure is not None and time.monotonic() - began < seconds / 2
+        answer = (
+            "but it was closed at once"
+            if closed
+            else (f"but no SSH server answered within {seconds:g} s")
+        )
         raise ConnectError(
-            f"Could not connect to {target.where}: the port is open, but no SSH server "
-            f"answered within {seconds:g} s.",
+            f"Could not connect to {target.where}: the port is open, {answer}.",
             hint="Is the port right, and is the device busy or still booting?",
         ) from failure
     raise failure or TimeoutError

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 
 from slmdeploy.device.doctor.checks import (
+    BETTER_WITH,
     SKEW_SECONDS,
     TOOLS,
     judge_board,
@@ -20,6 +22,7 @@ from slmdeploy.device.doctor.checks import (
     way_of_failing,
 )
 from slmdeploy.device.doctor.gather import ClockSkew
+from slmdeploy.device.doctor.script import READ
 from slmdeploy.device.facts import Reading
 from slmdeploy.device.lab.inventory import LOCAL
 from slmdeploy.device.types import Device
@@ -27,7 +30,7 @@ from slmdeploy.errors import AuthError, CommandError, ConnectError, HostKeyError
 
 BOARD = Device(name="pi5-a", host="10.0.0.5", user="lab", board="rpi5")
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKtEXoL8v0+9cDJu7kNk2S2SHWDXGfU3NOEXnDgAU8Bv"
-ALL_TOOLS = frozenset({*TOOLS, "setsid", "mkfifo", "sha256sum"})
+ALL_TOOLS = frozenset({*TOOLS, *BETTER_WITH, "sha256sum"})
 
 
 def statuses(checks):
@@ -143,13 +146,18 @@ def test_a_clock_that_is_off_by_a_year_says_which_way_and_how_to_set_it():
 
 @pytest.mark.parametrize(
     ("lacks", "status"),
-    [((), "ok"), (("ln",), "fail"), (("setsid",), "warn"), (("sha256sum",), "warn")],
+    [((), "ok"), (("ln", "awk"), "fail"), (("setsid",), "warn"), (("sha256sum",), "warn")],
 )
 def test_tools_that_nothing_goes_without_and_others(lacks: tuple[str, ...], status: str):
     check = judge_tools(BOARD, Reading(ALL_TOOLS - set(lacks)))
     assert check.status == status
     assert all(tool in str(check.value) for tool in lacks)
     assert (check.fix is None) == (status == "ok")
+
+
+def test_the_board_is_asked_for_each_of_them():
+    (asked,) = re.findall(r"for tool in (.*?); do", READ, flags=re.DOTALL)
+    assert {*asked.replace("\\", "").split()} == ALL_TOOLS | {"openssl"}
 
 
 def test_openssl_hashes_as_well():

@@ -120,12 +120,14 @@ def test_the_agent_ends_when_the_lease_is_let_go_of(here):
 
 def test_a_device_that_is_away_at_the_end_costs_the_values_alone(tmp_path):
     device = FakeTransport(tmp_path)
-    with watched(device, program=None, names=FINE) as watch:
-        jobs = find_jobs(device)
-        device.faults.away = True
-    assert watch.reason == ("what the agent wrote could not be fetched: fake does not answer.")
-    device.faults.away = False
-    jobs[0].job.stop()
+    try:
+        with watched(device, program=None, names=FINE) as watch:
+            device.faults.away = True
+    finally:
+        device.faults.away = False
+        left = ended_agents(device)
+    assert watch.reason == "what the agent wrote could not be fetched: fake does not answer."
+    assert left == 1
 
 
 def test_a_device_that_is_away_at_the_start_costs_the_values_alone(tmp_path):
@@ -140,6 +142,15 @@ def test_an_error_of_the_measurement_goes_through(here):
     with pytest.raises(ConnectError), watched(here, program=None, names=FINE):
         raise ConnectError("gone")
     assert find_jobs(here) == ()
+
+
+def ended_agents(device: Transport) -> int:
+    """End the agents that run on a device, and their keepers; how many there were."""
+    running = [one.job for one in find_jobs(device) if one.state.code is None]
+    for job in running:
+        job.stop()
+    assert all(one.state.code is not None for one in find_jobs(device))
+    return len(running)
 
 
 @contextlib.contextmanager

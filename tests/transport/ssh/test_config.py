@@ -211,6 +211,15 @@ def test_another_configuration_or_none(home: Path, monkeypatch: pytest.MonkeyPat
     assert (resolve(PI).user, config_file()) == (getpass.getuser(), None)
 
 
+def test_a_configuration_that_is_named_and_not_there_is_no_empty_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(CONFIG_VARIABLE, str(home / "othr"))
+    with pytest.raises(ProfileError, match=r"SLMDEPLOY_SSH_CONFIG names .*othr") as caught:
+        resolve(PI)
+    assert caught.value.exit_code == 2
+
+
 def test_included_files_stand_where_they_are_included(home: Path):
     (home / ".ssh" / "config.d").mkdir()
     (home / ".ssh" / "config.d" / "b").write_text("Host pi\n User second\n Port 8\n")

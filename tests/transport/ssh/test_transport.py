@@ -56,6 +56,15 @@ def test_a_port_that_takes_the_connection_and_says_nothing(sshd_board: Device):
             ssh.run(["true"])
 
 
+def test_a_port_that_takes_the_connection_and_closes_it(sshd_board: Device):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closing_one = threading.Thread(target=_close_the_first, args=(server,))
+        closing_one.start()
+        with pytest.raises(ConnectError, match="the port is open, but it was closed at once"):
+            open_ssh(sshd_board, port=server.getsockname()[1]).run(["true"])
+        closing_one.join()
+
+
 def test_something_that_is_no_ssh_server(sshd_board: Device):
     with socket.create_server(("127.0.0.1", 0)) as server:
         answer = threading.Thread(target=_answer_http, args=(server,))
@@ -357,6 +366,10 @@ def _tool(name: str) -> str:
     if found is None:
         pytest.skip(f"no {name} is installed (apt-get install openssh-client)")
     return found
+
+
+def _close_the_first(server: socket.socket) -> None:
+    server.accept()[0].close()
 
 
 def _answer_http(server: socket.socket) -> None:

@@ -1,0 +1,45 @@
+"""Where nothing of ours runs an artifact: refused before minutes are spent, with the way out."""
+
+from __future__ import annotations
+
+from slmdeploy.bundle.folder import Bundle
+from slmdeploy.device.lab.inventory import LOCAL
+from slmdeploy.device.types import Device
+from slmdeploy.errors import DeviceError
+
+__all__ = ["no_runner_reason", "refuse_without_runner"]
+
+ANDROID = "there is no runner for Android's C library yet"
+
+
+def no_runner_reason(bundle: Bundle, device: Device) -> str | None:
+    """Why nothing of ours runs a bundle on a device; ``None`` where something does.
+
+    The device decides (whatever is reached by adb is Android), then the bundle: its target's
+    profile may say ``runner = "none"``. This computer runs every ExecuTorch artifact, to verify
+    it.
+    """
+    if device.transport == "adb":
+        return ANDROID
+    manifest = bundle.manifest
+    if device.transport != LOCAL.transport and manifest.runner == "none":
+        return f"target {manifest.target!r} says runner = 'none'"
+    return None
+
+
+def refuse_without_runner(bundle: Bundle, device: Device) -> None:
+    """Refuse to run a bundle where nothing of ours can.
+
+    Raises:
+        DeviceError: No runner; the hint names ``slmdeploy runs import``.
+    """
+    reason = no_runner_reason(bundle, device)
+    if reason is None:
+        return
+    folder, name = bundle.path, device.name
+    raise DeviceError(
+        f"{bundle.manifest.name} cannot be run on {name}: {reason}.",
+        hint=f"Push it there (slmdeploy push {folder} --device {name}), measure it with the "
+        "runtime's own tool, and bring in what that says: slmdeploy runs import FILE --bundle "
+        f"{folder} --device {name} (docs/android.md)",
+    )
