@@ -53,6 +53,7 @@ __all__ = [
     "export",
     "fetch",
     "generate",
+    "import_runs",
     "inspect",
     "provision",
     "push",
@@ -386,6 +387,31 @@ def runs(*, store: str | None = None) -> tuple[Record, ...]:
     """The records of the store, newest first, failed ones too."""
     with _store(store) as kept:
         return tuple(reversed(kept.list(samples=False)))
+
+
+def import_runs(
+    files: Sequence[Path],
+    *,
+    format: str = "auto",  # noqa: A002
+    bundle: Path | None = None,
+    device: str | None = None,
+    target: str | None = None,
+    store: str | None = None,
+    dry_run: bool = False,
+) -> tuple[Attempt[Record], ...]:
+    """Make records of what other tools measured; the subject is the file.
+
+    With ``dry_run`` they are read and not stored.
+    """
+    from slmdeploy.steps.importing import import_file
+
+    def read(file: Path) -> Record:
+        return import_file(file, name=format, bundle=bundle, device=device, target=target)
+
+    if dry_run:
+        return in_turn(files, read)
+    with _store(store) as kept:
+        return in_turn(files, lambda file: kept.get(kept.add(read(file))))
 
 
 def record(run: str, *, store: str | None = None) -> Record:

@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, CommandInfo] = {
     "bench": command_info("bench", "Measure a bundle on a device and keep the record."),
     "run": command_info("run", "Export, verify, push and measure in one go."),
     "report": command_info("report", "Print measurements as a table, Markdown, JSON or CSV."),
-    "runs": command_info("runs", "List and show stored measurements."),
+    "runs": command_info("runs", "List, show and import measurements."),
     "targets": command_info("targets", "List, show, write and check target profiles."),
     "devices": command_info("devices.group", "Keep the lab's boards: add, check, clean up."),
     "bundle": command_info("bundle", "Show, pack and unpack bundles."),

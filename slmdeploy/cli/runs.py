@@ -8,6 +8,7 @@ import click
 
 from slmdeploy.cli.console import Console, plain, table_text
 from slmdeploy.cli.options import common, store_option
+from slmdeploy.cli.runs_import import command as import_command
 
 if TYPE_CHECKING:
     from slmdeploy.store.record import Record
@@ -17,7 +18,10 @@ __all__ = ["command"]
 
 @click.group("runs")
 def command() -> None:
-    """List and show stored measurements."""
+    """List and show stored measurements, and bring in those of other tools."""
+
+
+command.add_command(import_command)
 
 
 @command.command("list")
@@ -42,7 +46,7 @@ def list_runs(console: Console, store: str | None) -> None:
                     r.bundle,
                     r.target,
                     r.device,
-                    r.status,
+                    r.status if r.imported is None else f"{r.status}, imported",
                     r.reason or "",
                 )
                 for r in rows
@@ -97,4 +101,5 @@ def _processes(record: Record) -> str:
 def _document(record: Record) -> dict[str, Any]:
     keys = ("id", "created", "bundle", "target", "device", "status", "reason")
     document: dict[str, Any] = plain(record)
-    return {key: document[key] for key in keys}
+    imported = None if record.imported is None else record.imported.tool
+    return {**{key: document[key] for key in keys}, "imported": imported}

@@ -11,8 +11,10 @@ __all__ = ["CONDITIONS", "differing", "warnings"]
 _Read = Callable[[Record], str | None]
 
 
-def _runners(record: Record) -> str:
+def _runners(record: Record) -> str | None:
     """Runtime and version of the runner, as its processes said."""
+    if record.imported is not None:
+        return None
     starts = [sample.start for sample in record.samples if sample.start is not None]
     said = {f"{start.runtime} {start.runner_version}" for start in starts}
     return ", ".join(sorted(said)) or "unknown"
@@ -35,9 +37,17 @@ def _said(quantity: str) -> _Read:
     return read
 
 
+def _measured_by(record: Record) -> str:
+    """Whose figures they are: another tool's are not to be ranked with ours."""
+    return "slmdeploy" if record.imported is None else f"{record.imported.tool} (imported)"
+
+
 CONDITIONS: Mapping[str, _Read] = {
+    "measured by": _measured_by,
     "workload": lambda record: record.workload.key,
-    "threads": lambda record: str(record.threads or "runner's choice"),
+    "threads": lambda record: (
+        None if record.imported is not None else str(record.threads or "runner's choice")
+    ),
     "runner": _runners,
     "governor": _said("governor"),
     "power mode": _said("power_mode"),

@@ -29,6 +29,7 @@ _IDENTITY = (
     "runs_timed",
     "runs_counted",
     "notes",
+    "imported",
 )
 _SUFFIXES = ("", "_n", "_spread")
 
@@ -69,9 +70,9 @@ def _line(record: Record) -> dict[str, str]:
         record.created.isoformat(),
         record.status,
         record.reason or "",
-        record.model.name,
-        record.model.note or "",
-        record.recipe.name,
+        record.model_name,
+        (record.model.note if record.model is not None else None) or "",
+        record.recipe_name,
         record.target,
         record.device,
         record.bundle,
@@ -80,6 +81,7 @@ def _line(record: Record) -> dict[str, str]:
         str(timed),
         str(len(counted(record.samples))),
         "; ".join(record.notes),
+        "" if record.imported is None else record.imported.tool,
     )
     return {**dict(zip(_IDENTITY, identity, strict=True)), **_numbers(record)}
 

@@ -40,6 +40,8 @@ def report_document(records: Sequence[Record], *, definitions: bool = False) -> 
 
 
 def _record(record: Record) -> dict[str, Any]:
+    if record.imported is not None:
+        return record.model_dump(mode="json", exclude={"samples"})
     timed = [sample for sample in record.samples if sample.role == "timed"]
     not_counted = [
         {"index": sample.index, "outcome": sample.outcome, "reason": sample.reason}

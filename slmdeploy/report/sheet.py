@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from slmdeploy.bench.imports.parsed import Theirs
 from slmdeploy.bench.metrics import Metric, metrics_for
 from slmdeploy.bench.summary import MetricValue, counted
 from slmdeploy.report.conditions import warnings
 from slmdeploy.report.numbers import ABSENT, in_shown_unit, number, shown_unit
 from slmdeploy.store.record import Record
 
-__all__ = ["Sheet", "make_sheets", "model_label", "runs_label"]
+__all__ = ["Sheet", "make_sheets", "model_label", "runs_label", "status_label"]
 
+_Kind = Literal["generate", "invoke"]
 _SPREADS = ("ttft_ms", "prefill_tokens_per_s", "decode_tokens_per_s")
 _OF_A_KIND = {"W", "J"}
 """Units of what means another thing by another sensor; a footnote names it."""
 
+_IMPORTED = "Imported: other tools measured this, so it is not to be ranked with ours."
 _NOT_MEASURED = "not measured by the version that made the record"
 
 
@@ -57,25 +60,63 @@ class _Footnotes:
 
 
 def make_sheets(records: Sequence[Record]) -> tuple[Sheet, ...]:
-    """One sheet for decoders and one for generic models, where there are any."""
-    kinds: tuple[Literal["generate", "invoke"], ...] = ("generate", "invoke")
-    groups = ((kind, [r for r in records if r.workload.kind == kind]) for kind in kinds)
-    return tuple(_sheet(kind, group) for kind, group in groups if group)
+    """One sheet for decoders and one for generic models; imported records have their own."""
+    kinds: tuple[_Kind, ...] = ("generate", "invoke")
+    ours = [(kind, [r for r in records if r.workload.kind == kind]) for kind in kinds]
+    others = [(kind, [r for r in records if _imported_of(r) == kind]) for kind in kinds]
+    sheets = [_sheet(kind, group) for kind, group in ours if group]
+    return (*sheets, *(_imported_sheet(kind, group) for kind, group in others if group))
+
+
+def _imported_of(record: Record) -> str | None:
+    return record.workload.of if record.workload.kind == "imported" else None
+
+
+def _imported_sheet(kind: _Kind, records: Sequence[Record]) -> Sheet:
+    """As any sheet, with the figures by the tools' own definitions after ours."""
+    sheet = _sheet(kind, records)
+    notes = _Footnotes(list(sheet.footnotes))
+    names = dict.fromkeys(one.name for record in records for one in _theirs(record))
+    units = {one.name: one.unit for record in records for one in _theirs(record)}
+    rows = (
+        (*row, *(_own_cell(record, name, notes) for name in names))
+        for record, row in zip(records, sheet.rows, strict=True)
+    )
+    return replace(
+        sheet,
+        caption=f"{_IMPORTED} {sheet.caption}".rstrip(),
+        heads=(*sheet.heads, *(f"Tool's own {name}, {units[name]}" for name in names)),
+        rows=tuple(rows),
+        footnotes=tuple(notes.texts),
+    )
+
+
+def _own_cell(record: Record, name: str, notes: _Footnotes) -> str:
+    for one in _theirs(record):
+        if one.name == name:
+            return notes.mark(number(one.value), f"the tool's own: {one.definition}")
+    return notes.mark(ABSENT, "not in the imported file")
+
+
+def _theirs(record: Record) -> tuple[Theirs, ...]:
+    return () if record.imported is None else record.imported.theirs
 
 
 def model_label(record: Record) -> str:
     """The model's name, with what must be said of it wherever it appears."""
-    note = record.model.note
-    return record.model.name if note is None else f"{record.model.name} ({note})"
+    note = None if record.model is None else record.model.note
+    return record.model_name if note is None else f"{record.model_name} ({note})"
 
 
 def runs_label(record: Record) -> str:
-    """How many timed runs count, of how many."""
+    """How many timed runs count, of how many; of an imported record, how many it holds."""
+    if record.imported is not None:
+        return str(len(record.imported.runs))
     timed = sum(sample.role == "timed" for sample in record.samples)
     return f"{len(counted(record.samples))} of {timed}"
 
 
-def _sheet(kind: Literal["generate", "invoke"], records: Sequence[Record]) -> Sheet:
+def _sheet(kind: _Kind, records: Sequence[Record]) -> Sheet:
     notes = _Footnotes()
     metrics = [m for m in metrics_for(kind) if _is_shown(m, records)]
     keys = {record.workload.key for record in records}
@@ -128,31 +169,45 @@ def _identity(record: Record, notes: _Footnotes) -> tuple[str, ...]:
     return (
         record.id,
         model_label(record),
-        record.recipe.name,
+        record.recipe_name,
         record.target,
         record.device,
-        "auto" if record.threads is None else str(record.threads),
+        _threads(record, notes),
         runs_label(record),
-        notes.mark(record.status, record.reason, *record.notes),
+        notes.mark(status_label(record), record.reason, *record.notes),
     )
+
+
+def status_label(record: Record) -> str:
+    """The status, with ``imported`` beside it wherever another tool measured."""
+    return record.status if record.imported is None else f"{record.status}, imported"
+
+
+def _threads(record: Record, notes: _Footnotes) -> str:
+    if record.imported is not None and record.threads is None:
+        return notes.mark(ABSENT, "the imported file does not say how many threads ran")
+    return "auto" if record.threads is None else str(record.threads)
 
 
 def _cells(record: Record, metric: Metric, notes: _Footnotes) -> tuple[str, ...]:
     """The value, and its spread where the sheet has a column for it."""
     found = record.metrics.get(metric.id)
-    value = _value_cell(found, metric, notes)
+    value = _value_cell(found, metric, notes, imported=record.imported is not None)
     if metric.id not in _SPREADS:
         return (value,)
     return value, _spread_cell(found, notes)
 
 
-def _value_cell(found: MetricValue | None, metric: Metric, notes: _Footnotes) -> str:
+def _value_cell(
+    found: MetricValue | None, metric: Metric, notes: _Footnotes, *, imported: bool
+) -> str:
     if found is None:
         return notes.mark(ABSENT, _NOT_MEASURED)
     if found.value is None:
         return notes.mark(ABSENT, found.reason or "no reason was recorded")
     shown = number(in_shown_unit(found.value, metric.unit), metric.unit)
-    return notes.mark(shown, found.sensor) if metric.unit in _OF_A_KIND else shown
+    by_sensor = metric.unit in _OF_A_KIND or imported
+    return notes.mark(shown, found.sensor) if by_sensor else shown
 
 
 def _spread_cell(found: MetricValue | None, notes: _Footnotes) -> str:

@@ -198,7 +198,8 @@ class Command:
             with contextlib.suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            return None, f"it did not end within {self._timeout_ns / 1e9:g} s"
+            within = f" within {self._timeout_ns / 1e9:g} s" if self.end_ns else ""
+            return None, f"it did not end{within}"
         code = process.wait()
         text = self._said.decode("utf-8", "replace")
         if code == 0:

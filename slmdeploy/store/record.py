@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from slmdeploy.bench.imports.parsed import ImportedWorkload
 from slmdeploy.bench.measure import Measurement
 from slmdeploy.bench.samples import ProcessSample
 from slmdeploy.bench.sensors import BoardWatch
@@ -17,10 +18,11 @@ from slmdeploy.bundle.manifest import ModelInfo
 from slmdeploy.compress.recipe import Recipe
 from slmdeploy.errors import UsageError
 from slmdeploy.store.ids import new_id
+from slmdeploy.store.imported import Imported
 
 __all__ = ["RECORD_VERSION", "Record", "make_record", "read_record"]
 
-RECORD_VERSION = 2
+RECORD_VERSION = 3
 
 
 class Record(BaseModel):
@@ -32,8 +34,9 @@ class Record(BaseModel):
         status: ``valid`` if any run counts; the others are kept with their reason.
         bundle: Name of the bundle.
         manifest_sha256: Of its ``manifest.json``, which names every file by hash.
-        model: As in the manifest, note and licence included.
-        recipe: What was compressed, and how.
+        model: As in the manifest, note and licence included; ``None`` for an imported record
+            without a bundle.
+        recipe: What was compressed, and how; ``None`` as for the model.
         target: Name of the target profile.
         device: Name of the device.
         threads: Worker threads that were asked for; ``None`` for the runner's choice.
@@ -43,6 +46,7 @@ class Record(BaseModel):
             and host. Flat or nested, JSON values only.
         notes: What a reader of the numbers should know.
         samples: Every process, warm-ups and failed ones included.
+        imported: Where it came from, if another tool measured; it is never ranked with ours.
         watch: How the board's sensors were read; ``None`` in records of version 1.
         watch_log: The raw text of all readings, as the agent wrote it; in no document,
             since it is kept in a table of its own.
@@ -50,25 +54,41 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     id: str = Field(default_factory=new_id, pattern=r"^[0-9a-z][0-9a-z-]*$")
     created: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
     status: Literal["valid", "invalid", "failed"]
     reason: str | None = None
     bundle: str
     manifest_sha256: str | None
-    model: ModelInfo
-    recipe: Recipe
+    model: ModelInfo | None
+    recipe: Recipe | None
     target: str
     device: str
     threads: int | None
-    workload: Annotated[GenerateWorkload | InvokeWorkload, Field(discriminator="kind")]
+    workload: Annotated[
+        GenerateWorkload | InvokeWorkload | ImportedWorkload, Field(discriminator="kind")
+    ]
     metrics: dict[str, MetricValue]
     provenance: dict[str, Any] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     samples: tuple[ProcessSample, ...] = ()
+    imported: Imported | None = None
     watch: BoardWatch | None = None
     watch_log: str | None = Field(default=None, exclude=True, repr=False)
+
+    @property
+    def model_name(self) -> str:
+        """Of the model; what an imported file calls it, where no bundle says."""
+        if self.model is not None:
+            return self.model.name
+        said = None if self.imported is None else self.imported.model
+        return said or "unknown"
+
+    @property
+    def recipe_name(self) -> str:
+        """Of the recipe."""
+        return "unknown" if self.recipe is None else self.recipe.name
 
 
 def make_record(
@@ -128,7 +148,12 @@ def _with_sensors(document: _Document) -> _Document:
     return {**document, "version": 2}
 
 
-_UPGRADES: dict[int, Callable[[_Document], _Document]] = {1: _with_sensors}
+def _with_imports(document: _Document) -> _Document:
+    """Version 3 adds what other tools measured; there was none before."""
+    return {**document, "version": 3}
+
+
+_UPGRADES: dict[int, Callable[[_Document], _Document]] = {1: _with_sensors, 2: _with_imports}
 """How a document of an older version becomes one of the next: one function a version."""
 
 

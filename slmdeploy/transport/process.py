@@ -18,16 +18,29 @@ from slmdeploy.transport.base import Result
 __all__ = [
     "STDERR",
     "STDOUT",
+    "STOP",
     "CommandTransport",
     "Deadline",
     "Process",
     "collected",
     "split_lines",
+    "with_env",
 ]
 
 STDOUT = 1
 STDERR = 2
 STDERR_KEPT_BYTES = 65536
+
+STOP = r"""
+alive() { kill -s 0 -- "-$1" 2>/dev/null || kill -s 0 "$1" 2>/dev/null; }
+send() { kill -s "$2" -- "-$1" 2>/dev/null || kill -s "$2" "$1" 2>/dev/null; }
+send "$1" TERM
+n=0
+while [ $n -lt 20 ] && alive "$1"; do sleep 0.1 2>/dev/null || sleep 1; n=$((n + 1)); done
+send "$1" KILL
+exit 0
+"""
+"""What a device runs to end a command: ``$1`` is its process, which leads its group."""
 
 
 class Deadline:
@@ -74,6 +87,12 @@ class Process(Protocol):
 
     def stop(self) -> None:
         """End the command and all of its group; does nothing if it has ended."""
+
+
+def with_env(argv: Sequence[str], env: Mapping[str, str] | None) -> list[str]:
+    """A command with variables added, for devices that take words alone."""
+    words = ["env", *(f"{key}={value}" for key, value in env.items())] if env else []
+    return [*words, *argv]
 
 
 def collected(process: Process, deadline: Deadline) -> Result:

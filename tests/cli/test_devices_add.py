@@ -9,6 +9,7 @@ import pytest
 from slmdeploy.device.lab.devices_toml import read_devices, to_toml
 from slmdeploy.device.lab.fingerprint import fingerprint_of
 from tests.boards.sshd import make_key
+from tests.transport.adb.phone import SERIAL, Phone
 from tests.transport.at_terminal import at_terminal
 from tests.transport.password_sshd import PASSWORD, password_sshd
 
@@ -189,3 +190,28 @@ def test_names_of_devices_are_completed(cli, reimaged, monkeypatch, command):
     monkeypatch.setenv("COMP_WORDS", f"slmdeploy devices {command} p")
     monkeypatch.setenv("COMP_CWORD", "3")
     assert cli().stdout == "plain,pi5-a\n"
+
+
+def test_an_android_device_is_added_without_a_host_key(cli, project, tmp_path, monkeypatch):
+    Phone(tmp_path / "phone", monkeypatch)
+    done = cli("devices", "add", "pixel", SERIAL, "--transport", "adb", "--project")
+    assert done.exit_code == 0, done.stderr
+    assert "authorization stands for it" in done.stderr
+    added = read_devices(project / "devices.toml")["pixel"]
+    assert (added.transport, added.host, added.board) == ("adb", SERIAL, "android")
+
+
+def test_an_android_device_that_has_not_allowed_us_is_not_added(
+    cli, project, tmp_path, monkeypatch
+):
+    Phone(tmp_path / "phone", monkeypatch, state="unauthorized")
+    done = cli("devices", "add", "pixel", SERIAL, "--transport", "adb", "--project")
+    assert done.exit_code == 4
+    assert "Unlock its screen" in done.stderr
+    assert not (project / "devices.toml").exists()
+
+
+def test_a_user_is_refused_for_adb(cli):
+    done = cli("devices", "add", "pixel", SERIAL, "--transport", "adb", "--user", "me")
+    assert done.exit_code == 2
+    assert "--user is for SSH" in done.stderr

@@ -233,6 +233,15 @@ def test_a_signal_ends_it_with_its_last_line(start, tmp_path, number) -> None:
     assert running.end()["end"] == "told"
 
 
+def test_a_command_that_the_end_cuts_off_is_not_said_to_be_slow(start, tmp_path) -> None:
+    (tmp_path / "temp").write_text("1\n")
+    running = start({"sources": [files(tmp_path / "temp"), command("sleep", "600")]})
+    running.until(reads)
+    running.process.send_signal(signal.SIGTERM)
+    running.end()
+    assert running.said("miss") == [("sleep 600", "it did not end")]
+
+
 def test_its_last_line_says_what_it_has_cost(start, tmp_path) -> None:
     (tmp_path / "temp").write_text("1\n")
     running = start({"sources": [files(tmp_path / "temp")], "deadline_s": 0.2})

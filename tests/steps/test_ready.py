@@ -83,6 +83,15 @@ def refusing(monkeypatch, error, times):
     return tries
 
 
+def test_it_is_not_said_of_this_computer_that_it_is_another_board(deployed, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLMDEPLOY_HOME_LOCAL", str(tmp_path))
+    told = []
+    made = SimpleNamespace(runner="own", target="rpi5-executorch", name="tiny")
+    with ready(SimpleNamespace(manifest=made), LOCAL, told.append):
+        pass
+    assert not any("was made for" in step.name for step in told)
+
+
 def test_a_board_that_answers_late_is_asked_again(sshd_board, deployed, bundle, monkeypatch):
     tries = refusing(monkeypatch, ConnectError("no answer"), 2)
     with ready(bundle, sshd_board, silent):

@@ -63,7 +63,7 @@ def test_a_measurement_becomes_a_record_with_all_its_samples():
 
 def test_a_record_of_a_later_version_is_refused_by_name():
     document = {**record().model_dump(mode="json"), "version": 99}
-    with pytest.raises(UsageError, match="has version 99; this slmdeploy reads up to 2"):
+    with pytest.raises(UsageError, match="has version 99; this slmdeploy reads up to 3"):
         read_record(document)
 
 

@@ -28,6 +28,13 @@ __all__ = ["command"]
     type=click.IntRange(1, 65535),
     help="TCP port; by default as ~/.ssh/config says, else 22.",
 )
+@click.option(
+    "--transport",
+    type=click.Choice(["ssh", "adb"]),
+    default="ssh",
+    show_default=True,
+    help="How it is reached; adb for Android.",
+)
 @click.option("--board", metavar="KIND", help="As rpi5; by default read from the board.")
 @click.option(
     "--label", "labels", metavar="KEY=VALUE", multiple=True, help="To select by; repeatable."
@@ -50,6 +57,9 @@ __all__ = ["command"]
 def command(*, console: Console, in_project: bool | None, **given: Any) -> None:
     """Add the board at HOST to devices.toml as NAME, its host key pinned.
 
+    With --transport adb, HOST is the serial of an Android device (adb devices -l), or
+    HOST:PORT of one in the network; there is no host key, the device asks on its screen.
+
     HOST is an address, a name, or a Host of ~/.ssh/config. The key's fingerprint is shown
     and asked for, unless known_hosts has it or --fingerprint names it.
     """
@@ -61,6 +71,7 @@ def command(*, console: Console, in_project: bool | None, **given: Any) -> None:
     identity_file = given["identity_file"]
     device = Device(
         name=given["name"],
+        transport=given["transport"],
         host=given["host"],
         port=given["port"],
         user=given["user"],
@@ -92,10 +103,13 @@ def _label(text: str) -> tuple[str, str]:
 
 def _text(added: Added) -> str:
     verb = "would be added" if added.dry_run else "added"
-    return f"{added.device.name}: {verb} to {added.file}, host key {added.key.described}"
+    key = f", host key {added.key.described}" if added.key is not None else ""
+    return f"{added.device.name}: {verb} to {added.file}{key}"
 
 
 def _notes(added: Added) -> list[str]:
+    if added.key is None:
+        return ["adb has no host key to pin: the device's own authorization stands for it."]
     notes = key_notes(added.witness, added.stale)
     if added.board_guessed:
         notes.append(

@@ -33,14 +33,18 @@ __all__ = [
 ]
 
 
+KEYLESS_BOARDS = {"adb": "android"}
+"""The kind of board where nobody said it, of transports without host keys."""
+
+
 @dataclass(frozen=True)
 class Added:
     """A device that came into the inventory, or would.
 
     Attributes:
-        device: With its pinned key.
+        device: With its pinned key, if it is reached by SSH.
         file: Where it stands.
-        key: Its host key.
+        key: Its host key; ``None`` where the transport has none (adb).
         witness: What vouched for the key; ``None`` with ``dry_run`` if somebody would
             have to be asked.
         logged_in: Whether a login was tried, and worked.
@@ -52,7 +56,7 @@ class Added:
 
     device: Device
     file: Path
-    key: HostKey
+    key: HostKey | None
     witness: Witness | None
     logged_in: bool = False
     board_guessed: bool = False
@@ -149,6 +153,11 @@ def add_device(
         return with_device(_text_for(device.name, file, inventory), with_it, file)
 
     edited(device)  # what it would refuse is told before anybody is asked
+    if device.transport != "ssh":
+        found = _keyless(device, file, fingerprint, login=login and not dry_run)
+        if not dry_run:
+            write_devices(file, edited(found.device))
+        return replace(found, dry_run=dry_run)
     # A fingerprint that somebody gives counts for more than what stands in known_hosts.
     given = fingerprint is not None
     offer = look_at_key(device, fingerprint=fingerprint, replace_old=given, listed=False)
@@ -160,6 +169,22 @@ def add_device(
         found = _proven(found)
     write_devices(file, edited(found.device))
     return found
+
+
+def _keyless(device: Device, file: Path, fingerprint: str | None, *, login: bool) -> Added:
+    """Of adb: the device itself asks on its screen whether this computer may come in."""
+    said = {"user": device.user, "identity-file": device.identity_file, "fingerprint": fingerprint}
+    for option, value in said.items():
+        if value is not None:
+            raise UsageError(
+                f"--{option} is for SSH; {device.transport} has no such thing.",
+                hint="adb's own authorization stands for it: the device asks on its screen.",
+            )
+    known = replace(device, board=device.board or KEYLESS_BOARDS.get(device.transport))
+    if login:
+        with closing(connect(known)) as transport:
+            transport.check(["true"])
+    return Added(known, file, None, None, logged_in=login)
 
 
 def trust_device(

@@ -30,6 +30,7 @@ from slmdeploy.device.runs.retry import AWAY_SECONDS, Patience, retried
 from slmdeploy.device.script import fields_of, script
 from slmdeploy.errors import ConnectError, DeviceError
 from slmdeploy.transport.base import Transport
+from slmdeploy.transport.process import with_env
 
 __all__ = ["FoundJob", "Job", "JobEnd", "JobState", "find_jobs", "start_job"]
 
@@ -242,13 +243,12 @@ def start_job(
         CommandError: The device cannot write its folder.
     """
     job = Job(transport, f"{name}-{uuid.uuid4().hex[:12]}")
-    words = ["env", *(f"{key}={value}" for key, value in env.items())] if env else []
     data = stdin or b""
     limit = "-" if timeout_s is None else _seconds(timeout_s)
     command = script(
         scripts.START,
         *(scripts.WRAPPER, f"{transport.home()}/runs", job.id, str(len(data)), str(KEPT_RUNS)),
-        *(name, owner_name(), limit, cwd or "-", *words, *argv),
+        *(name, owner_name(), limit, cwd or "-", *with_env(argv, env)),
     )
     retried(lambda: transport.check(command, stdin=data), Patience(away_s))
     return job

@@ -24,6 +24,27 @@ _PLUG = (
     "See: adb devices -l"
 )
 
+_RECONNECT = (
+    "Run: adb reconnect offline. If that does not help, pull the cable and plug it in again, or "
+    "restart the device."
+)
+_PAIR = (
+    "Allow this computer on its screen; over Wi-Fi (Android 11 and newer) run first: "
+    "adb pair HOST:PORT"
+)
+_UDEV = (
+    "Install udev rules for Android (Debian: apt-get install android-sdk-platform-tools-common), "
+    "join the group plugdev, log in again, and run: adb kill-server"
+)
+_SERVER = (
+    r"cannot connect to daemon|failed to start daemon|daemon still not running|cannot bind|"
+    r"failed to check server version|server version .* doesn't match"
+)
+_AWAY = (
+    r"not found|no devices|unable to connect|failed to connect|cannot connect to|"
+    r"No route to host|refused|timed out|failed to resolve"
+)
+
 TABLE: tuple[Row, ...] = (
     ("unauthorized", AuthError, "it has not allowed this computer yet", _ALLOW),
     ("authorizing", AuthError, "it waits for somebody to allow this computer", _ALLOW),
@@ -31,15 +52,13 @@ TABLE: tuple[Row, ...] = (
         "failed to authenticate",
         AuthError,
         "it did not accept this computer's adb key",
-        "Allow this computer on its screen; over Wi-Fi (Android 11 and newer) run first: "
-        "adb pair HOST:PORT",
+        _PAIR,
     ),
     (
         "offline",
         ConnectError,
         "adb calls it offline: it is there and does not answer",
-        "Run: adb reconnect offline. If that does not help, pull the cable and plug it in again, "
-        "or restart the device.",
+        _RECONNECT,
     ),
     (
         "more than one",
@@ -51,20 +70,16 @@ TABLE: tuple[Row, ...] = (
         r"no permissions|insufficient permissions|USB permission",
         HostError,
         "this computer may not use its USB port",
-        "Install udev rules for Android (Debian: apt-get install "
-        "android-sdk-platform-tools-common), join the group plugdev, log in again, and run: "
-        "adb kill-server",
+        _UDEV,
     ),
     (
-        r"cannot connect to daemon|failed to start daemon|daemon still not running|"
-        r"failed to check server version|cannot bind|server version .* doesn't match",
+        _SERVER,
         HostError,
         "the adb server of this computer does not work",
         "Run: adb kill-server && adb start-server",
     ),
     (
-        r"not found|no devices|unable to connect|failed to connect|cannot connect to|"
-        r"No route to host|refused|timed out|failed to resolve",
+        _AWAY,
         ConnectError,
         "it is not attached",
         _PLUG,

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from slmdeploy.errors import SlmdeployError
 from slmdeploy.transport.adb.errors import translate
-from slmdeploy.transport.adb.process import STOP, code_of, lost, with_env
+from slmdeploy.transport.adb.process import code_of, lost
 from slmdeploy.transport.adb.program import Program
 from slmdeploy.transport.adb.words import command_line, quoted
 from slmdeploy.transport.local import LocalProcess
-from slmdeploy.transport.process import STDERR, STDOUT, Deadline
+from slmdeploy.transport.process import STDERR, STDOUT, STOP, Deadline, with_env
 
 __all__ = ["OldAdbProcess"]
 

@@ -20,15 +20,14 @@ from slmdeploy.transport.adb.errors import translate
 from slmdeploy.transport.adb.program import Program
 from slmdeploy.transport.adb.words import command_line
 from slmdeploy.transport.local import LocalProcess
-from slmdeploy.transport.process import STDERR, STDOUT, Deadline
+from slmdeploy.transport.process import STDERR, STDOUT, STOP, Deadline, with_env
 
-__all__ = ["STOP", "AdbProcess", "code_of", "lost", "with_env"]
+__all__ = ["AdbProcess", "code_of", "lost"]
 
 STOP_SECONDS = 8.0
 LOST = 255  # also what adb ends with when the device goes away
 
-# In a subshell, so that exec makes a program of it even where the shell has a builtin of that
-# name. What the shell itself says of signals goes nowhere.
+# In a subshell that becomes the command. What the outer shell says of signals goes nowhere.
 START = r"""
 printf 'slmdeploy-process:%s\n' "$$"
 exec 3>&2 2>/dev/null
@@ -39,16 +38,6 @@ exit "$code"
 """
 STARTED = re.compile(rb"slmdeploy-process:(\d+)\r?\n")
 ENDED = b"slmdeploy-ended:255"
-
-STOP = r"""
-alive() { kill -s 0 -- "-$1" 2>/dev/null || kill -s 0 "$1" 2>/dev/null; }
-send() { kill -s "$2" -- "-$1" 2>/dev/null || kill -s "$2" "$1" 2>/dev/null; }
-send "$1" TERM
-n=0
-while [ $n -lt 20 ] && alive "$1"; do sleep 0.1 2>/dev/null || sleep 1; n=$((n + 1)); done
-send "$1" KILL
-exit 0
-"""
 
 _SIGNALS = frozenset(int(number) for number in signal.valid_signals() if number < 32)
 
@@ -128,12 +117,6 @@ class AdbProcess:
     def _not_started(self, said: bytes, complaint: bytes) -> SlmdeployError:
         text = (complaint or said).decode("utf-8", "replace")
         return translate(text, self._program.where, f"run {self._argv[0]!r} on")
-
-
-def with_env(argv: Sequence[str], env: Mapping[str, str] | None) -> list[str]:
-    """A command with variables added."""
-    words = ["env", *(f"{key}={value}" for key, value in env.items())] if env else []
-    return [*words, *argv]
 
 
 def code_of(code: int) -> int:

@@ -33,6 +33,7 @@ HOME = "/data/local/tmp/slmdeploy"
 HOME_VARIABLE = "SLMDEPLOY_HOME_ADB"
 """Environment variable with another folder of the device: for tests and odd devices."""
 SHELL_SECONDS = 30.0
+TEMPORARY = "tmp/adb"
 
 # $1: what was sent; $2: permissions; $3: its place.
 PLACE = '[ ! -d "$3" ] && chmod "$2" "$1" && mv -f "$1" "$3"'
@@ -173,7 +174,7 @@ class AdbTransport(CommandTransport):
     ) -> Process:
         if self._protocol():
             return AdbProcess(self._adb, argv, stdin, env)
-        folder = f"{self._home}/tmp/adb-{uuid.uuid4().hex[:12]}"
+        folder = f"{self._home}/{TEMPORARY}-{uuid.uuid4().hex[:12]}"
         return OldAdbProcess(self._adb, folder, argv, stdin, env)
 
     def _protocol(self) -> bool:

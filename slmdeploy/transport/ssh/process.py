@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from paramiko import Channel, SSHException
 
 from slmdeploy.errors import ConnectError
-from slmdeploy.transport.process import STDERR, STDOUT, Deadline
+from slmdeploy.transport.process import STDERR, STDOUT, STOP, Deadline, with_env
 from slmdeploy.transport.ssh.errors import mapped_errors
 from slmdeploy.transport.ssh.session import Session
 
@@ -36,16 +36,6 @@ printf 'slmdeploy-process:%s\n' "$$"
 exec "$@"
 """
 STARTED = re.compile(rb"slmdeploy-process:(\d+)\n")
-
-STOP = r"""
-alive() { kill -s 0 -- "-$1" 2>/dev/null || kill -s 0 "$1" 2>/dev/null; }
-send() { kill -s "$2" -- "-$1" 2>/dev/null || kill -s "$2" "$1" 2>/dev/null; }
-send "$1" TERM
-n=0
-while [ $n -lt 20 ] && alive "$1"; do sleep 0.1 2>/dev/null || sleep 1; n=$((n + 1)); done
-send "$1" KILL
-exit 0
-"""
 
 
 class SshProcess:
@@ -72,8 +62,7 @@ class SshProcess:
         self._argv = argv
         self._pid: int | None = None
         self._ended = False
-        words = ["env", *(f"{key}={value}" for key, value in env.items())] if env else []
-        command = _command("sh", "-c", START, "slmdeploy", *words, *argv)
+        command = _command("sh", "-c", START, "slmdeploy", *with_env(argv, env))
         with mapped_errors(where, "start a command on"):
             self._channel = session.open_session(timeout=CHANNEL_SECONDS)
             self._channel.exec_command(command)

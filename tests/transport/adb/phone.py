@@ -81,11 +81,11 @@ def make_tools(folder: Path) -> None:
         pytest.skip("no busybox is installed (apt-get install busybox-static)")
     folder.mkdir()
     names = subprocess.run([busybox, "--list"], check=True, capture_output=True, text=True)
-    places = {name: busybox for name in names.stdout.split()}
+    places = dict.fromkeys(names.stdout.split(), busybox)
     if (toybox := shutil.which("toybox")) is not None:
         listed = subprocess.run([toybox], check=True, capture_output=True, text=True)
         own = {*listed.stdout.split()} - {*FROM_BUSYBOX}
-        places = {**{name: busybox for name in FROM_BUSYBOX}, **dict.fromkeys(own, toybox)}
+        places = dict.fromkeys(FROM_BUSYBOX, busybox) | dict.fromkeys(own, toybox)
     places["sh"] = shutil.which("mksh") or busybox
     for name, program in places.items():
         if "/" not in name and name.isprintable():

@@ -12,6 +12,8 @@ A device is a table in ``devices.json`` of the folder that STANDIN_ADB names. It
 this computer, with the small tools of ``tools`` there on PATH and nothing else.
 """
 
+# ruff: noqa: T201  it is a program, and prints
+import contextlib
 import json
 import os
 import shutil
@@ -27,7 +29,7 @@ UNAUTHORIZED = """device unauthorized.
 This adb server's $ADB_VENDOR_KEYS is not set
 Try 'adb kill-server' if that seems wrong.
 Otherwise check for a confirmation dialog on your device."""
-NO_PERMISSIONS = """insufficient permissions for device: missing udev rules? user is in the plugdev group
+NO_PERMISSIONS = """insufficient permissions for device: are your udev rules wrong?
 See [http://developer.android.com/tools/device.html] for more information"""
 
 
@@ -41,21 +43,11 @@ def main(words):
         print("* daemon not running; starting now at tcp:5037", file=sys.stderr)
         print("* failed to start daemon\nerror: cannot connect to daemon", file=sys.stderr)
         return 1
-    if verb == "devices":
-        return devices()
-    if verb == "connect":
-        return connect(rest[0])
-    if verb == "get-state":
-        print(chosen(serial)["state"])
-        return 0
-    if verb == "features":
-        if "features" not in settings():
-            return fail("unknown command features")
-        print("\n".join(chosen(serial)["features"]))
-        return 0
-    if verb in VERBS:
-        return VERBS[verb](chosen(serial), rest)
-    return fail(f"unknown command {verb}")
+    if verb in OWN:
+        return OWN[verb](*rest)
+    if verb not in VERBS or (verb == "features" and "features" not in settings()):
+        return fail(f"unknown command {verb}")
+    return VERBS[verb](chosen(serial), rest)
 
 
 def settings():
@@ -71,7 +63,17 @@ def fail(text, code=1):
     sys.exit(code)
 
 
-def devices():
+def get_state(device, _words):
+    print(device["state"])
+    return 0
+
+
+def features(device, _words):
+    print("\n".join(device["features"]))
+    return 0
+
+
+def devices(_long="-l"):
     print("List of devices attached")
     for serial, device in attached().items():
         print(f"{serial:<22} {device['state']} product:standin model:Stand_in transport_id:1")
@@ -151,10 +153,8 @@ def run(device, line, *, apart, stdin, stdout=subprocess.PIPE):
         for one in pumps:
             one.join(0.02)
         if not pumps or child.poll() is None:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(0.02)
-            except subprocess.TimeoutExpired:
-                pass
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
@@ -176,10 +176,8 @@ def feed(child):
             child.stdin.flush()
         except OSError:
             return
-    try:
+    with contextlib.suppress(OSError):
         child.stdin.close()
-    except OSError:
-        pass
 
 
 def pump(pipe, number):
@@ -222,7 +220,10 @@ def pull(device, words):
     return 0
 
 
+OWN = {"devices": devices, "connect": connect}
 VERBS = {
+    "get-state": get_state,
+    "features": features,
     "shell": shell,
     "exec-out": exec_out,
     "exec-in": exec_in,

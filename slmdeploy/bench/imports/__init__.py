@@ -1,0 +1,1 @@
+"""Figures that other tools measured: pure parsers of what they write, one a file."""
