@@ -10,7 +10,8 @@ from pathlib import Path
 from slmdeploy.compress.quantize import compress
 from slmdeploy.compress.recipe import load_recipe
 from slmdeploy.errors import SlmdeployError, UnsupportedModelError
-from slmdeploy.export.executorch.exporter import capacity_for, choose_context, export
+from slmdeploy.export.context import choose_context
+from slmdeploy.export.executorch.exporter import capacity_for, export
 from slmdeploy.export.options import ExecutorchOptions
 from slmdeploy.model.families import family_for
 from slmdeploy.model.load import load_decoder

@@ -158,7 +158,7 @@ def export(
     """
     from slmdeploy.steps.preparing import Preparation
 
-    prepared = Preparation(
+    with Preparation(
         model,
         recipe=recipe,
         context=context,
@@ -168,8 +168,9 @@ def export(
         targets_dirs=tuple(targets_dirs),
         dry_run=dry_run,
         progress=progress,
-    )
-    return in_turn(targets, prepared.export)
+        several=len(targets) > 1,
+    ) as prepared:
+        return in_turn(targets, prepared.export)
 
 
 def verify(

@@ -84,7 +84,11 @@ class TokenizerInfo(_Part):
 
 
 class ArtifactInfo(_Part):
-    """The runtime's file."""
+    """The runtime's file.
+
+    Attributes:
+        notes: What was decided in its making and is not to be seen from outside.
+    """
 
     file: str
     bytes: int
@@ -94,6 +98,7 @@ class ArtifactInfo(_Part):
     methods: dict[str, MethodInfo]
     bytes_by_component: tuple[ByteRow, ...]
     bytes_in_delegates: int
+    notes: tuple[str, ...] = ()
 
 
 class GoldenInfo(_Part):
@@ -142,7 +147,7 @@ class Manifest(_Part):
         threads: Worker threads that the target asks for; ``None`` for the runner's own.
         runner: ``none`` if nothing of ours runs the artifact on the target.
         context: Tokens (prompt and answer together) that a run may hold; decoder only.
-        prefill_chunk: Tokens that one call of ``prefill`` takes; decoder only.
+        prefill_chunk: Tokens that one call of ``prefill`` takes at most; decoder only.
         logits: Rows that ``prefill`` gives back: ``last`` or ``all``; decoder only.
         provenance: Versions of what made the bundle, and hashes that name the inputs.
     """

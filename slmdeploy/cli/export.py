@@ -20,7 +20,7 @@ from slmdeploy.cli.options import (
 from slmdeploy.cli.outcome import finish
 
 if TYPE_CHECKING:
-    from slmdeploy.bundle.manifest import Manifest
+    from slmdeploy.bundle.manifest import Manifest, MethodInfo
     from slmdeploy.pipeline import Exported
 
 __all__ = ["command"]
@@ -90,10 +90,7 @@ def _text(target: str, made: Exported) -> str:
 def _sizes(manifest: Manifest) -> str:
     artifact = manifest.artifact
     rows = [(row.component, row.bytes) for row in artifact.bytes_by_component]
-    shares = [
-        f"  {name}: {method.delegated_ops} of {method.total_ops} operators in delegates"
-        for name, method in artifact.methods.items()
-    ]
+    shares = [f"  {name}: {_share(method)}" for name, method in artifact.methods.items()]
     memory = manifest.memory
     return "\n".join(
         [
@@ -102,3 +99,9 @@ def _sizes(manifest: Manifest) -> str:
             f"  predicted peak on the device: {bytes_text(memory.predicted_peak)} (estimate)",
         ]
     )
+
+
+def _share(method: MethodInfo) -> str:
+    if method.delegated_ops is None:
+        return f"{method.total_ops} operators; the runtime chooses on the device what it delegates"
+    return f"{method.delegated_ops} of {method.total_ops} operators in delegates"

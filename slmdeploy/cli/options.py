@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
@@ -43,9 +44,20 @@ def common(body: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("-v", "--verbose", is_flag=True, help="More detail; a traceback of a bug.")
     @functools.wraps(body)
     def wrapped(*, as_json: bool, quiet: bool, verbose: bool, **given: Any) -> Any:
+        if verbose and not quiet:
+            _show_log()
         return body(console=Console(json=as_json, quiet=quiet, verbose=verbose), **given)
 
     return wrapped
+
+
+def _show_log() -> None:
+    """Write what libraries say, which is kept off the terminal otherwise, to stderr."""
+    logger = logging.getLogger("slmdeploy")
+    logger.setLevel(logging.DEBUG)
+    if not logger.handlers:
+        logger.addHandler(logging.StreamHandler())
+    logger.propagate = False
 
 
 def complete_target(

@@ -7,13 +7,22 @@ next larger container: 3 bits in 4, 5 to 7 bits in 8.
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 from torch import Tensor, nn
 
 from slmdeploy.compress.recipe import EmbeddingSpec
 from slmdeploy.errors import RecipeError
 
-__all__ = ["HalfEmbedding", "QuantizedEmbedding", "compress_embedding", "pack", "symmetric"]
+__all__ = [
+    "HalfEmbedding",
+    "QuantizedEmbedding",
+    "compress_embedding",
+    "looked_up",
+    "pack",
+    "symmetric",
+]
 
 
 def symmetric(weight: Tensor, bits: int, group_size: int) -> tuple[Tensor, Tensor]:
@@ -61,7 +70,8 @@ class QuantizedEmbedding(nn.Module):
     """A packed table with scales.
 
     Args:
-        weight: float32 [rows, columns].
+        weight: float32 [rows, columns]; or what it became elsewhere, int8 [rows, columns]
+            and float32 scales [rows, columns / group size].
         spec: Bits and group size.
 
     Raises:
@@ -71,24 +81,30 @@ class QuantizedEmbedding(nn.Module):
     table: Tensor
     scales: Tensor
 
-    def __init__(self, weight: Tensor, spec: EmbeddingSpec) -> None:
+    def __init__(self, weight: Tensor | tuple[Tensor, Tensor], spec: EmbeddingSpec) -> None:
         super().__init__()
-        group = spec.group_size or weight.shape[1]
-        if weight.shape[1] % group or weight.shape[1] % 4:
+        columns = (weight if isinstance(weight, Tensor) else weight[0]).shape[1]
+        group = spec.group_size or columns
+        if columns % group or columns % 4:
             raise RecipeError(
-                f"Embedding rows of {weight.shape[1]} values do not divide into groups of {group}.",
+                f"Embedding rows of {columns} values do not divide into groups of {group}.",
                 hint="Choose a group_size that divides the hidden size.",
             )
         self.container = next(size for size in (2, 4, 8) if size >= spec.bits)
-        values, scales = symmetric(weight, spec.bits, group)
+        values, scales = (
+            symmetric(weight, spec.bits, group) if isinstance(weight, Tensor) else weight
+        )
         self.register_buffer("table", pack(values, self.container))
         self.register_buffer("scales", scales)
-        # Registers the operators and their meaning in torch.
-        import executorch.exir.passes._quant_patterns_and_replacements  # noqa: F401
+        # Registers the operators and their meaning in torch; other exporters do without.
+        with contextlib.suppress(ImportError):
+            import executorch.exir.passes._quant_patterns_and_replacements  # noqa: F401
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Rows of ``tokens`` (int64, any shape), float32 [..., columns]."""
         operators = torch.ops.quantized_decomposed
+        if not hasattr(operators, "embedding_byte"):
+            return looked_up(self.table[tokens], self.scales[tokens], self.container)
         gather = {
             2: operators.embedding_2bit,
             4: operators.embedding_4bit,
@@ -97,6 +113,26 @@ class QuantizedEmbedding(nn.Module):
         half = 2 ** (self.container - 1)
         rows: Tensor = gather(self.table, self.scales, None, -half, half - 1, tokens)
         return rows
+
+
+def looked_up(rows: Tensor, scales: Tensor, container: int) -> Tensor:
+    """What ExecuTorch's operators give for rows of a table, in plain torch.
+
+    Args:
+        rows: Packed rows, [..., columns * container / 8].
+        scales: float32 [..., groups].
+        container: As for ``pack``.
+
+    Returns:
+        float32 [..., columns].
+    """
+    if container < 8:
+        places = [4, 0] if container == 4 else [0, 2, 4, 6]
+        parts = [rows >> place & (2**container - 1) for place in places]
+        rows = torch.stack(parts, dim=-1).flatten(-2).to(torch.int16) - 2 ** (container - 1)
+    grouped = rows.float().reshape(*scales.shape, -1)
+    widened: Tensor = (grouped * scales[..., None]).flatten(-2)
+    return widened
 
 
 class HalfEmbedding(nn.Module):

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from slmdeploy.compress.embedding import compress_embedding
+from slmdeploy.compress.embedding import QuantizedEmbedding, compress_embedding
 from slmdeploy.compress.recipe import LinearSpec, Recipe
 from slmdeploy.errors import MissingExtraError, RecipeError
 from slmdeploy.model.decoder import Decoder
@@ -122,6 +122,14 @@ def compress_linears(module: nn.Module, chosen: Mapping[str, nn.Linear], spec: L
         quantize_(module, config, lambda _, name: name in chosen)
 
 
+def _as_the_head(decoder: Decoder, recipe: Recipe) -> QuantizedEmbedding:
+    weight: Any = decoder.head.weight
+    values = weight.qdata.to(torch.int8)
+    return QuantizedEmbedding(
+        (values, weight.scale.float().reshape(len(values), -1)), recipe.embedding
+    )
+
+
 def _linears(decoder: Decoder, *, head: bool) -> dict[str, nn.Linear]:
     return {
         name: module
@@ -142,12 +150,13 @@ def compress(decoder: Decoder, recipe: Recipe) -> Compressed:
             large for float16.
         MissingExtraError: torchao is not installed.
     """
-    embedding = compress_embedding(decoder.embedding, recipe.embedding)
+    tied = decoder.config.tied and recipe.shares_table
+    embedding = None if tied else compress_embedding(decoder.embedding, recipe.embedding)
     if decoder.config.tied:
         # From here on embedding and head are two things.
         weight = decoder.head.weight.detach()
         decoder.head.weight = nn.Parameter(weight, requires_grad=False)
-    decoder.embedding = embedding
     compress_linears(decoder, _linears(decoder, head=False), recipe.body)
     compress_linears(decoder, _linears(decoder, head=True), recipe.head_spec)
+    decoder.embedding = _as_the_head(decoder, recipe) if embedding is None else embedding
     return Compressed(module=decoder, recipe=recipe)

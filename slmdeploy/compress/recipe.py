@@ -107,6 +107,16 @@ class Recipe(_Strict):
         return self.body if self.head is None else self.head
 
     @property
+    def shares_table(self) -> bool:
+        """Whether a tied embedding can be the head's integers with the head's scales.
+
+        Then a format that keeps one table for both uses keeps one.
+        """
+        head, table = self.head_spec, self.embedding
+        integers = head.scheme not in ("none", "fp16")
+        return integers and (head.bits, head.group_size) == (table.bits, table.group_size)
+
+    @property
     def precision(self) -> Literal["fp32", "fp16", "int8", "int4"]:
         """The coarsest precision in it: the row of the thresholds that applies."""
         bits = min(self.body.bits, self.head_spec.bits)

@@ -26,24 +26,29 @@ class MethodInfo(_Part):
     """A method of the artifact.
 
     Attributes:
-        delegated_ops: Operators that run inside a delegate (XNNPACK).
+        delegated_ops: Operators that run inside a delegate (XNNPACK); ``None`` where the
+            runtime decides that on the device.
         total_ops: All operators of the method, inside and outside.
-        delegates: Calls of a delegate in one run of the method.
+        delegates: Calls of a delegate in one run of the method; ``None`` as above.
         outside: Operators outside the delegates, by name, with their count.
-        planned_bytes: Its memory plan, shared buffers included.
+        planned_bytes: Its memory plan, shared buffers included; ``None`` where the runtime
+            plans on the device.
+        operators: All operators by name, with the version that the file asks for, as in
+            ``{"FULLY_CONNECTED": 5}``; empty where operators have no versions.
     """
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
-    delegated_ops: int
+    delegated_ops: int | None
     total_ops: int
-    delegates: int
+    delegates: int | None
     outside: dict[str, int] = Field(default_factory=dict)
-    planned_bytes: int
+    planned_bytes: int | None
+    operators: dict[str, int] = Field(default_factory=dict)
 
 
 class CacheInfo(_Part):
-    """The KV cache: one pair of buffers a layer inside the artifact.
+    """The KV cache: one pair of buffers a layer.
 
     Attributes:
         layout: Order of the dimensions, as in ``[1, context, kv_heads, head_dim]``.
@@ -61,12 +66,13 @@ class MemoryInfo(_Part):
     """Memory on the device, in bytes.
 
     Attributes:
-        planned: The memory plans of all methods, shared buffers once.
+        planned: The memory plans of all methods, shared buffers once; ``None`` where the
+            runtime plans on the device.
         predicted_peak: An estimate of the peak resident set of the runner.
         method: How ``predicted_peak`` was estimated.
     """
 
-    planned: int
+    planned: int | None
     predicted_peak: int
     method: str
 
@@ -88,6 +94,7 @@ class Artifact(_Part):
         bytes_by_component: Adds up to the size of the file.
         bytes_in_delegates: Weights and graphs that a delegate owns.
         versions: Packages that made it, with their versions.
+        notes: What was decided in its making and is not to be seen from outside.
         traced: What the exported graphs gave in torch for the golden tokens, where the
             exporter was given some: float32 [T + 1, vocabulary]. Neither it nor the path
             is part of the artifact's document.
@@ -102,6 +109,7 @@ class Artifact(_Part):
     memory: MemoryInfo
     versions: dict[str, str]
     cache: CacheInfo | None = None
+    notes: tuple[str, ...] = ()
     context: int | None = None
     prefill_chunk: int | None = None
     logits: Literal["last", "all"] | None = None

@@ -131,8 +131,17 @@ class RunnerFiles:
         files: Path on the device, relative to the runner's folder, to the local file.
         executable: Which of them is started.
         libraries: Kernel libraries to load, relative as well.
+        name: Of the runner's folder among the runtimes of a device.
+        python: What starts the executable, where that is a Python program; a path on the
+            device.
+        env: What its process must have in its environment.
+        flags: Flags that it is always given.
     """
 
     files: Mapping[str, Path]
     executable: str
     libraries: tuple[str, ...] = ()
+    name: str = "executorch"
+    python: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()

@@ -97,9 +97,9 @@ class Checkpoints:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
-    def read_artifact(self) -> Artifact:
-        """The artifact that was kept as ``model.pte`` and ``artifact.json``."""
-        document = {**self.read_json("artifact.json"), "path": self.path("model.pte")}
+    def read_artifact(self, file: str) -> Artifact:
+        """The artifact that was kept under this name, with ``artifact.json``."""
+        document = {**self.read_json("artifact.json"), "path": self.path(file)}
         return Artifact.model_validate(document)
 
 

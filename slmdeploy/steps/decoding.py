@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slmdeploy import __version__
 from slmdeploy.compress.recipe import Recipe
 from slmdeploy.errors import ModelReadError
 from slmdeploy.export.artifact import Artifact
-from slmdeploy.export.options import ExecutorchOptions
+from slmdeploy.export.context import choose_context
+from slmdeploy.export.plugin import Exporter, find_exporter
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.model import Model
-from slmdeploy.progress import Progress, Step
+from slmdeploy.progress import Progress
 from slmdeploy.steps.checkpoints import Checkpoints, checkpoints_for, code_sha256
 from slmdeploy.steps.golden import Made, golden_prompt
-
-if TYPE_CHECKING:
-    from slmdeploy.model.decoder import Decoder
+from slmdeploy.steps.workbench import Workbench, timed
+from slmdeploy.target.profile import TargetProfile
 
 __all__ = ["DecoderExport", "plan_decoder"]
+
+_REFERENCES = ("references.npz", "references.json")
 
 
 @dataclass(frozen=True)
@@ -29,39 +32,56 @@ class DecoderExport:
     """What shall be exported, and where its finished steps are kept.
 
     Attributes:
+        options: Of the target's exporter.
         context: Tokens that a run may hold.
         capacity: Size of the cache.
+        kept: Where the artifact is kept.
+        kept_references: Where what the source and our decoder say is kept, for all recipes.
+        conversion: Where the exporter converts the model in float32, for all recipes.
     """
 
     model: Model
     config: DecoderConfig
     recipe: Recipe
-    options: ExecutorchOptions
+    exporter: Exporter
+    options: Any
     context: int
     capacity: int
     kept: Checkpoints
+    kept_references: Checkpoints
+    conversion: Checkpoints
 
-    def make(self, progress: Progress) -> Made:
+    def make(self, bench: Workbench, progress: Progress) -> Made:
         """Make what is not there yet: golden vectors and artifact."""
-        reused, decoder = [], None
-        if self.kept.has("references.npz", "references.json"):
+        reused = []
+        file = self.exporter.file
+        if self.kept_references.has(*_REFERENCES):
             reused.append("references")
         else:
-            decoder = _make_references(self, progress)
-        if self.kept.has("model.pte", "artifact.npz", "artifact.json"):
+            _make_references(self, bench, progress)
+        if self.kept.has(file, "artifact.npz", "artifact.json"):
             reused.append("artifact")
         else:
-            _make_artifact(self, decoder or _load(self, progress), progress)
+            _make_artifact(self, bench, progress)
+        references = self.kept_references
         return Made(
-            artifact=self.kept.read_artifact(),
-            arrays=self.kept.read_arrays("references.npz") | self.kept.read_arrays("artifact.npz"),
-            absent=self.kept.read_json("references.json")["absent"],
+            artifact=self.kept.read_artifact(file),
+            arrays=references.read_arrays(_REFERENCES[0]) | self.kept.read_arrays("artifact.npz"),
+            absent=references.read_json(_REFERENCES[1])["absent"],
             reused=tuple(reused),
         )
 
+    @contextmanager
+    def forgotten_on(self, error: type[Exception]) -> Iterator[None]:
+        """Forget all steps if this error comes: the next try must not start from them."""
+        with ExitStack() as stack:
+            for kept in (self.kept, self.kept_references):
+                stack.enter_context(kept.forgotten_on(error))
+            yield
+
 
 def plan_decoder(
-    model: Model, recipe: Recipe, options: ExecutorchOptions, context: int | None
+    model: Model, recipe: Recipe, profile: TargetProfile, context: int | None
 ) -> DecoderExport:
     """Check what can be checked before work starts, and choose sizes.
 
@@ -69,105 +89,85 @@ def plan_decoder(
         ExportError: The context is beyond the model's.
         MissingExtraError: The exporter's packages are not installed.
     """
-    from slmdeploy.compress.quantize import quiet_torchao
-
-    with quiet_torchao():
-        from slmdeploy.export.executorch.exporter import capacity_for, choose_context
+    exporter, options = find_exporter(profile.runtime), profile.export
     if model.config is None:
         raise ModelReadError(f"{model.name} is not a decoder.")
     chosen = choose_context(model.config, context or options.context)
-    decides = {
+    prompt = golden_prompt(model, chunk=options.longest_chunk, context=chosen)
+    source = {
         "tool": __version__,
         "code": code_sha256(),
         "weights": model.weights_sha256,
         "config": dataclasses.asdict(model.config),
+    }
+    converted = {**source, "options": options.model_dump(mode="json"), "context": chosen}
+    decides = {
+        **converted,
+        "runtime": profile.runtime,
         "recipe": recipe.model_dump(mode="json", exclude={"name", "description"}),
-        "options": options.model_dump(mode="json"),
-        "context": chosen,
-        "tokenizer": None if model.tokenizer is None else model.tokenizer.encode("golden 123"),
+        "prompt": prompt.tolist(),
     }
     return DecoderExport(
         model=model,
         config=model.config,
         recipe=recipe,
+        exporter=exporter,
         options=options,
         context=chosen,
-        capacity=capacity_for(chosen, options.prefill_chunk),
+        capacity=exporter.capacity(chosen, options),
         kept=checkpoints_for(decides),
+        kept_references=checkpoints_for({**source, "prompt": prompt.tolist()}),
+        conversion=checkpoints_for({**converted, "file": f"converted for {exporter.file}"}),
     )
 
 
-def _step(progress: Progress, name: str, work: Callable[[], Any]) -> Any:
-    progress(Step(name))
-    result = work()
-    progress(Step(name, finished=True))
-    return result
-
-
-def _load(plan: DecoderExport, progress: Progress) -> Decoder:
-    """Our decoder with the model's weights, in float32."""
-    from slmdeploy.model.families import family_for
-    from slmdeploy.model.load import load_decoder
-
-    family, weights = family_for(plan.model.hf_config), plan.model.weights
-    decoder: Decoder = _step(
-        progress,
-        "read the weights",
-        lambda: load_decoder(plan.config, family, weights, positions=plan.capacity),
-    )
-    return decoder
-
-
-def _make_references(plan: DecoderExport, progress: Progress) -> Decoder:
+def _make_references(plan: DecoderExport, bench: Workbench, progress: Progress) -> None:
     """Run the source and our decoder over the golden tokens, one after the other."""
     from slmdeploy.steps import references
 
-    prompt = golden_prompt(plan.model, chunk=plan.options.prefill_chunk, context=plan.context)
+    prompt = golden_prompt(plan.model, chunk=plan.options.longest_chunk, context=plan.context)
     arrays: dict[str, Any] = {"prompt": prompt}
     absent: dict[str, str] = {}
-    source = _step(progress, "run the source", lambda: references.source_logits(plan.model, prompt))
-    decoder = _load(plan, progress)
+    source = timed(progress, "run the source", lambda: references.source_logits(plan.model, prompt))
+    decoder = bench.decoder(plan.capacity, progress)
     if isinstance(source, str):
         absent["source"] = source
         continuation = references.greedy_continuation(decoder, prompt)
     else:
         continuation, arrays["logits.source"] = source
     arrays["continuation"] = continuation
-    arrays["logits.decoder"] = _step(
+    arrays["logits.decoder"] = timed(
         progress,
         "run the decoder",
         lambda: references.decoder_logits(decoder, prompt, continuation),
     )
-    plan.kept.write_arrays("references.npz", arrays)
-    plan.kept.write_json("references.json", {"absent": absent})
-    return decoder
+    plan.kept_references.write_arrays(_REFERENCES[0], arrays)
+    plan.kept_references.write_json(_REFERENCES[1], {"absent": absent})
 
 
-def _make_artifact(plan: DecoderExport, decoder: Decoder, progress: Progress) -> None:
-    """Compress, run the compressed model, export, run what was exported."""
-    from slmdeploy.compress.quantize import compress
-    from slmdeploy.export.executorch.exporter import export
-    from slmdeploy.steps import references
-
-    arrays = plan.kept.read_arrays("references.npz")
-    prompt, continuation = arrays["prompt"], arrays["continuation"]
-    name = f"compress ({plan.recipe.name})"
-    compressed = _step(progress, name, lambda: compress(decoder, plan.recipe))
-    logits = _step(
-        progress,
-        "run the compressed model",
-        lambda: references.compressed_logits(compressed, prompt, continuation),
-    )
+def _make_artifact(plan: DecoderExport, bench: Workbench, progress: Progress) -> None:
+    """Convert, compress, run the compressed model, export, run what was exported."""
+    arrays = plan.kept_references.read_arrays(_REFERENCES[0])
+    golden = arrays["prompt"], arrays["continuation"]
+    folder, exporter = plan.conversion.folder, plan.exporter
+    if exporter.converts(folder):
+        decoder = bench.decoder(plan.capacity, progress)
+        exporter.convert(decoder, plan.options, folder, progress)
+        del decoder
+    bench.remember(folder)
+    compressed = bench.compressed(plan.recipe, plan.capacity, progress)
+    logits = bench.logits(compressed, golden, progress)
     made: list[Artifact] = []
     plan.kept.write(
-        "model.pte",
+        exporter.file,
         lambda path: made.append(
-            export(
-                compressed,
+            exporter.export(
+                bench.lent(compressed) if exporter.consumes else compressed,
                 plan.options,
                 path,
                 context=plan.context,
-                golden=(prompt, continuation),
+                converted=folder,
+                golden=golden,
                 progress=progress,
             )
         ),

@@ -38,12 +38,13 @@ from slmdeploy.export.artifact import Artifact
 from slmdeploy.model.inspect import describe
 from slmdeploy.model.model import Model
 from slmdeploy.progress import Progress
-from slmdeploy.runtime.build import runner_files
 from slmdeploy.steps.decoding import DecoderExport, plan_decoder
 from slmdeploy.steps.generic import GenericExport, plan_generic
 from slmdeploy.steps.golden import Made
 from slmdeploy.steps.ladder import climb_bundle, stored_rungs
 from slmdeploy.steps.outcomes import Exported
+from slmdeploy.steps.ready import host_files
+from slmdeploy.steps.workbench import Workbench
 from slmdeploy.target.profile import TargetProfile
 from slmdeploy.verify.verdict import verdict
 
@@ -66,6 +67,7 @@ def export_model(
     context: int | None,
     output: Path,
     verify: bool,
+    bench: Workbench,
     progress: Progress,
 ) -> Exported:
     """Make the bundle of a model for a target.
@@ -77,6 +79,7 @@ def export_model(
         context: Tokens that a run may hold; ``None`` for the target's own.
         output: Folder of bundles.
         verify: Climb the ladder to the artifact on this computer first.
+        bench: What was read and compressed already, for other targets.
         progress: Is told what is being done.
 
     Raises:
@@ -87,14 +90,14 @@ def export_model(
     final = output / bundle_name(model.name, profile.name)
     plan = plan_export(model, profile, recipe, context, output)
     if verify:
-        # The last rung needs it; without a compiler we want to know now.
-        runner_files("host", kernels=profile.export.kernels, progress=progress)
-    made = plan.make(progress)
+        # The last rung needs it; without a compiler or a runtime we want to know now.
+        host_files(profile.runtime, getattr(profile.export, "kernels", None), progress)
+    made = plan.make(bench, progress)
     with _staging(output, final.name) as staging:
         manifest = _stage(staging, model, profile, recipe, made=made)
         if verify:
             results = _climb(Bundle(staging, manifest), made, progress)
-            with plan.kept.forgotten_on(ParityError):
+            with plan.forgotten_on(ParityError):
                 verdict(results)
             info = VerificationInfo(rungs=results)
             manifest = manifest.model_copy(update={"verification": info})
@@ -120,7 +123,7 @@ def plan_export(
         MissingExtraError: The exporter's packages are not installed.
     """
     make = plan_decoder if model.kind == "decoder" else plan_generic
-    plan = make(model, recipe, profile.export, context)
+    plan = make(model, recipe, profile, context)
     _require_space(output, model)
     return plan
 
@@ -163,7 +166,7 @@ def _stage(
 ) -> Manifest:
     """Fill the folder; the manifest still lacks its table of files."""
     artifact = made.artifact
-    file = "model.pte"
+    file = artifact.path.name
     _link_or_copy(artifact.path, staging / file)
     rungs = _write_golden(staging / "golden.npz", made.arrays)
     (staging / "LICENSE.model").write_text(_license(model), encoding="utf-8")
@@ -230,6 +233,7 @@ def _artifact_info(artifact: Artifact, file: str) -> ArtifactInfo:
         methods=artifact.methods,
         bytes_by_component=artifact.bytes_by_component,
         bytes_in_delegates=artifact.bytes_in_delegates,
+        notes=artifact.notes,
     )
 
 

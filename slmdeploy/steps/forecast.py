@@ -13,6 +13,7 @@ from slmdeploy.export.executorch.sizes import (
     linear_bytes,
     packed_linear_bytes,
 )
+from slmdeploy.export.litert import sizes
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.model import Model
 from slmdeploy.steps.outcomes import TargetFit
@@ -72,6 +73,9 @@ def _fit(model: Model, profile: TargetProfile) -> TargetFit:
         predicted = peak = None
     else:
         context = min(config.context, profile.export.context or _DEFAULT_CONTEXT)
-        predicted, peak = artifact_bytes(config, recipe), peak_bytes(config, recipe, context)
+        litert = profile.runtime != "executorch"
+        size = sizes.artifact_bytes if litert else artifact_bytes
+        rise = sizes.peak_bytes if litert else peak_bytes
+        predicted, peak = size(config, recipe), rise(config, recipe, context)
     findings = tuple(fits(profile, predicted, peak))
     return TargetFit(profile.name, recipe.name, predicted, findings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +11,18 @@ from slmdeploy import __version__
 from slmdeploy.compress.recipe import Recipe
 from slmdeploy.errors import ExportError
 from slmdeploy.export.artifact import Artifact
-from slmdeploy.export.options import ExecutorchOptions
+from slmdeploy.export.plugin import Exporter, find_exporter
 from slmdeploy.model.model import Model
 from slmdeploy.progress import Progress, Step
 from slmdeploy.steps.checkpoints import Checkpoints, checkpoints_for, code_sha256
 from slmdeploy.steps.golden import Made
+from slmdeploy.steps.workbench import Workbench
+from slmdeploy.target.profile import TargetProfile
 
 __all__ = ["GenericExport", "plan_generic"]
 
 _LONGEST_DEFAULT = 128
+_INPUTS = ("input_ids", "attention_mask")
 
 
 @dataclass(frozen=True)
@@ -30,31 +35,39 @@ class GenericExport:
 
     model: Model
     recipe: Recipe
-    options: ExecutorchOptions
+    exporter: Exporter
+    options: Any
     length: int
     kept: Checkpoints
 
-    def make(self, progress: Progress) -> Made:
+    def make(self, bench: Workbench, progress: Progress) -> Made:  # noqa: ARG002
         """Make what is not there yet: golden vectors and artifact."""
-        there = self.kept.has("model.pte", "artifact.npz", "artifact.json")
+        file = self.exporter.file
+        there = self.kept.has(file, "artifact.npz", "artifact.json")
         if not there:
             _make(self, progress)
         return Made(
-            artifact=self.kept.read_artifact(),
+            artifact=self.kept.read_artifact(file),
             arrays=self.kept.read_arrays("artifact.npz"),
             absent={},
             reused=("artifact",) if there else (),
         )
 
+    def forgotten_on(self, error: type[Exception]) -> AbstractContextManager[None]:
+        """Forget all steps if this error comes: the next try must not start from them."""
+        return self.kept.forgotten_on(error)
+
 
 def plan_generic(
-    model: Model, recipe: Recipe, options: ExecutorchOptions, context: int | None
+    model: Model, recipe: Recipe, profile: TargetProfile, context: int | None
 ) -> GenericExport:
     """Check what can be checked before work starts, and choose the length of inputs.
 
     Raises:
         ExportError: The length is beyond the model's.
+        MissingExtraError: The exporter's packages are not installed.
     """
+    exporter, options = find_exporter(profile.runtime), profile.export
     longest = int(model.hf_config.get("max_position_embeddings") or _LONGEST_DEFAULT)
     length = context or options.context or min(longest, _LONGEST_DEFAULT)
     if length > longest:
@@ -68,10 +81,11 @@ def plan_generic(
         "weights": model.weights_sha256,
         "config": dict(model.hf_config),
         "recipe": recipe.model_dump(mode="json", exclude={"name", "description"}),
+        "runtime": profile.runtime,
         "options": options.model_dump(mode="json"),
         "length": length,
     }
-    return GenericExport(model, recipe, options, length, checkpoints_for(decides))
+    return GenericExport(model, recipe, exporter, options, length, checkpoints_for(decides))
 
 
 def _make(plan: GenericExport, progress: Progress) -> None:
@@ -80,28 +94,28 @@ def _make(plan: GenericExport, progress: Progress) -> None:
     from slmdeploy.compress.quantize import quiet_torchao
     from slmdeploy.model.generic import example_inputs, load_generic
 
-    with quiet_torchao():
-        from slmdeploy.export.executorch.generic import export_module
     inputs = example_inputs(plan.model, plan.length)
-    arrays = {f"input.{index}": value.numpy() for index, value in enumerate(inputs)}
+    given = plan.exporter.module_inputs(inputs, _INPUTS)
+    arrays = {f"input.{index}": value.numpy() for index, value in enumerate(given)}
     progress(Step("run the source"))
-    module = load_generic(plan.model)
+    with quiet_torchao():  # which transformers imports
+        module = load_generic(plan.model)
     arrays["output.source.0"] = module(*inputs).numpy()
     progress(Step("run the source", finished=True))
-    compressed = compress_module(module, plan.recipe)
+    compressed = compress_module(copy.deepcopy(module), plan.recipe)
     arrays["output.compressed.0"] = compressed.module(*inputs).numpy()
     made: list[Artifact] = []
     plan.kept.write(
-        "model.pte",
+        plan.exporter.file,
         lambda path: made.append(
-            export_module(
+            plan.exporter.export_module(
                 compressed,
+                module,
                 inputs,
                 plan.options,
                 path,
-                input_names=("input_ids", "attention_mask"),
+                input_names=_INPUTS,
                 output_names=("logits",),
-                golden=inputs,
                 progress=progress,
             )
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from slmdeploy.compress.recipe import Recipe, load_recipe
 from slmdeploy.model.model import Model
@@ -15,6 +16,9 @@ from slmdeploy.progress import Progress
 from slmdeploy.steps.outcomes import Exported
 from slmdeploy.target.load import load_target
 from slmdeploy.target.profile import TargetProfile, with_recipe
+
+if TYPE_CHECKING:
+    from slmdeploy.steps.workbench import Workbench
 
 __all__ = ["Preparation"]
 
@@ -27,6 +31,7 @@ class Preparation:
         text: The model, as it was named.
         recipe: Name or file; ``None`` for each target's own.
         output: Folder of bundles; ``None`` for the project's.
+        several: There is more than one target: keep what was read and compressed.
     """
 
     text: str
@@ -38,11 +43,26 @@ class Preparation:
     targets_dirs: tuple[Path, ...]
     dry_run: bool
     progress: Progress
+    several: bool = False
 
     @cached_property
     def model(self) -> Model:
         """The model, read once for all targets."""
         return read_model(parse_ref(self.text), fetch=self.fetch, progress=self.progress)
+
+    @cached_property
+    def bench(self) -> Workbench:
+        """What is read and compressed once for all targets."""
+        from slmdeploy.steps.workbench import Workbench
+
+        return Workbench(self.model, keep=self.several)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if "bench" in self.__dict__:
+            self.bench.close()
 
     def profile(self, target: str) -> tuple[TargetProfile, Recipe]:
         """A target's profile with the recipe that was asked for."""
@@ -72,5 +92,6 @@ class Preparation:
             context=self.context,
             output=output,
             verify=self.verify,
+            bench=self.bench,
             progress=self.progress,
         )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.device.connect import connect
 from slmdeploy.device.lab.inventory import LOCAL
+from slmdeploy.device.provision.python_runner import python_runner
 from slmdeploy.device.provision.runner_choice import runner_for
 from slmdeploy.device.push.push import Deployment
 from slmdeploy.device.push.push import push as push_bundle
@@ -18,17 +20,20 @@ from slmdeploy.device.runs.retry import Patience, retried
 from slmdeploy.device.runs.settings import changed_settings, plan_settings
 from slmdeploy.device.runs.settings_plan import USUAL, Change, Use
 from slmdeploy.device.types import Device
-from slmdeploy.errors import SlmdeployError
+from slmdeploy.errors import SlmdeployError, UnknownNameError
 from slmdeploy.progress import Progress, Step, bytes_of
-from slmdeploy.runtime.build import Kernels
-from slmdeploy.runtime.executorch import ExecutorchRunner
+from slmdeploy.runtime.build import Kernels, runner_files
+from slmdeploy.runtime.driver import ProcessRunner
+from slmdeploy.runtime.litert import host_runner
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.steps.outcomes import Pushed
 from slmdeploy.steps.runnerless import no_runner_reason, refuse_without_runner
 from slmdeploy.target.load import load_target
 from slmdeploy.transport.base import Transport
 
-__all__ = ["Ready", "deploy", "files_for", "planned", "push_to", "ready"]
+__all__ = ["Ready", "deploy", "files_for", "host_files", "planned", "push_to", "ready"]
+
+_GROUP = "slmdeploy.runtimes"
 
 CONNECT_SECONDS = 3.0
 """For how long a device that does not answer is tried again at the start."""
@@ -48,23 +53,59 @@ class Ready:
 
     transport: Transport
     deployment: Deployment
-    runner: ExecutorchRunner
+    runner: ProcessRunner
     changes: tuple[Change, ...] = ()
     lease: Lease | None = None
 
 
 def files_for(
-    bundle: Bundle, device: Device, transport: Transport, progress: Progress
+    bundle: Bundle,
+    device: Device,
+    transport: Transport,
+    progress: Progress,
+    *,
+    dry_run: bool = False,
 ) -> RunnerFiles:
-    """The runner for a device, compiled if need be.
+    """The runner for a device, compiled if need be; a runtime that it needs is brought.
 
     Raises:
-        DeviceError: The device has an architecture that no runner is made for.
-        HostError: This computer cannot make the runner.
+        DeviceError: The device has an architecture that no runner is made for, or cannot
+            run the runtime.
+        HostError: This computer cannot make the runner, or must fetch the runtime first.
     """
     artifact = bundle.manifest.artifact
-    kernels: Kernels = "llm" if artifact.kernels == "llm" else "portable"
-    return runner_for(device, transport, kernels, progress)
+    if artifact.runtime == "executorch":
+        return runner_for(device, transport, _kernels(artifact.kernels), progress)
+    return python_runner(device, transport, artifact.runtime, dry_run=dry_run, progress=progress)
+
+
+def host_files(runtime: str, kernels: str | None, progress: Progress) -> RunnerFiles:
+    """The runner for this computer, compiled if need be.
+
+    Raises:
+        HostError: This computer cannot make it, or must fetch the runtime first.
+        MissingExtraError: The runtime is not installed.
+    """
+    if runtime == "executorch":
+        return runner_files("host", kernels=_kernels(kernels), progress=progress)
+    return host_runner(runtime)
+
+
+def _kernels(name: str | None) -> Kernels:
+    return "llm" if name == "llm" else "portable"
+
+
+def _driver(runtime: str) -> type[ProcessRunner]:
+    """What drives a runtime's runner.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    found = {point.name: point for point in entry_points(group=_GROUP)}
+    if runtime not in found:
+        raise UnknownNameError("runtime", runtime, found)
+    driver: type[ProcessRunner] = found[runtime].load()
+    return driver
 
 
 def deploy(
@@ -78,7 +119,9 @@ def deploy(
 ) -> tuple[Deployment, RunnerFiles | None]:
     """Bring the bundle, and its runner if there is one, to a connected device."""
     runs = no_runner_reason(bundle, device) is None
-    files = files_for(bundle, device, transport, progress) if runs else None
+    files = None
+    if runs:
+        files = files_for(bundle, device, transport, progress, dry_run=dry_run)
     deployment = push_bundle(
         bundle.path,
         bundle.manifest,
@@ -160,7 +203,7 @@ def ready(
                 tell = _teller(progress)
                 changes = stack.enter_context(changed_settings(lease, use.settings, tell))
                 below = DetachedTransport(transport, live=live, lease=lease)
-            runner = ExecutorchRunner(
+            runner = _driver(bundle.manifest.artifact.runtime)(
                 below,
                 runner_dir=deployment.runner_dir,
                 model_path=deployment.model_path,

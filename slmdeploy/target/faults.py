@@ -12,18 +12,36 @@ from pydantic import BaseModel, ValidationError
 from slmdeploy.errors import ProfileError
 from slmdeploy.target.profile import TargetProfile
 
-__all__ = ["unknown_key", "wrong_value"]
+__all__ = ["foreign_option", "unknown_key", "wrong_value"]
 
 _OWN_KEYS = ("extends",)
 
 
 def unknown_key(path: Path, data: Mapping[str, Any]) -> ProfileError | None:
     """The first key of a file that a profile does not have; ``None`` if all are known."""
-    return _unknown(path, data, TargetProfile, ())
+    return _unknown(path, data, [TargetProfile], ())
+
+
+def foreign_option(
+    key: str,
+    runtime: str,
+    options: type[BaseModel],
+    layers: Sequence[tuple[Path, Mapping[str, Any]]],
+) -> ProfileError:
+    """An option in ``export`` that another runtime's exporter has."""
+    place = ["export", key]
+    path = next((path for path, data in layers if _has(data, place)), layers[0][0])
+    return ProfileError(
+        f"{path}: export.{key} is not an option of runtime {runtime!r}.",
+        hint=f"Known here: {', '.join(sorted(options.model_fields))}.",
+    )
 
 
 def wrong_value(
-    error: ValidationError, layers: Sequence[tuple[Path, Mapping[str, Any]]]
+    error: ValidationError,
+    layers: Sequence[tuple[Path, Mapping[str, Any]]],
+    *,
+    below: Sequence[str] = (),
 ) -> ProfileError:
     """Turn pydantic's first complaint into one that names the file.
 
@@ -31,9 +49,10 @@ def wrong_value(
         error: What pydantic said.
         layers: The files of a chain of ``extends`` and what each says, the profile first;
             the fault is laid to the first that has the key.
+        below: Where the value that pydantic complained of stands in the profile.
     """
     first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
+    location = [*below, *(str(part) for part in first["loc"])]
     path = next((path for path, data in layers if _has(data, location)), layers[0][0])
     key = ".".join(location)
     message = _sentence(first["msg"])
@@ -60,26 +79,27 @@ def _has(data: Any, location: Sequence[str]) -> bool:
 
 
 def _unknown(
-    path: Path, data: Mapping[str, Any], model: type[BaseModel], above: tuple[str, ...]
+    path: Path, data: Mapping[str, Any], models: Sequence[type[BaseModel]], above: tuple[str, ...]
 ) -> ProfileError | None:
-    allowed = [*model.model_fields, *(() if above else _OWN_KEYS)]
+    fields = dict.fromkeys(name for model in models for name in model.model_fields)
+    allowed = [*fields, *(() if above else _OWN_KEYS)]
     for key, value in data.items():
         here = (*above, key)
         if key not in allowed:
             return _fault(path, here, allowed)
-        inner = _table(model, key)
-        if inner is not None and isinstance(value, Mapping):
+        inner = [table for model in models for table in _tables(model, key)]
+        if inner and isinstance(value, Mapping):
             fault = _unknown(path, value, inner, here)
             if fault is not None:
                 return fault
     return None
 
 
-def _table(model: type[BaseModel], key: str) -> type[BaseModel] | None:
-    """The model of a key's table; ``None`` where the key is not one."""
+def _tables(model: type[BaseModel], key: str) -> list[type[BaseModel]]:
+    """The models that a key's table may be of; empty where the key is not one."""
     field = model.model_fields.get(key)
     kinds = () if field is None else (field.annotation, *get_args(field.annotation))
-    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
 
 
 def _fault(path: Path, key: tuple[str, ...], allowed: Sequence[str]) -> ProfileError:

@@ -8,7 +8,7 @@ and every ``--targets-dir`` come before them, so a project may have its own idea
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +18,8 @@ from pydantic import ValidationError
 import slmdeploy
 from slmdeploy.errors import ProfileError, UnknownNameError
 from slmdeploy.places import find_project
-from slmdeploy.target.faults import unknown_key, wrong_value
-from slmdeploy.target.profile import TargetProfile
+from slmdeploy.target.faults import foreign_option, unknown_key, wrong_value
+from slmdeploy.target.profile import OPTIONS, TargetProfile
 
 __all__ = [
     "TargetEntry",
@@ -120,10 +120,28 @@ def load_target(name_or_path: str, dirs: Sequence[Path] = ()) -> TargetProfile:
             f"{entry.name!r}.",
             hint="Rename the file, or leave the key out.",
         )
+    said = [(layer.path, layer.data) for layer in layers]
+    _check_options(merged, said)
     try:
         return TargetProfile.model_validate(merged)
     except ValidationError as error:
-        raise wrong_value(error, [(layer.path, layer.data) for layer in layers]) from None
+        raise wrong_value(error, said) from None
+
+
+def _check_options(
+    merged: Mapping[str, Any], said: Sequence[tuple[Path, Mapping[str, Any]]]
+) -> None:
+    """Say what is wrong with the exporter's options in their own words, not in a union's."""
+    options, given = OPTIONS.get(str(merged.get("runtime"))), merged.get("export")
+    if options is None or not isinstance(given, Mapping):
+        return
+    for key in given:
+        if key not in options.model_fields:
+            raise foreign_option(key, str(merged["runtime"]), options, said)
+    try:
+        options.model_validate(given)
+    except ValidationError as error:
+        raise wrong_value(error, said, below=("export",)) from None
 
 
 def _entries(folders: Sequence[Path]) -> Iterator[TargetEntry]:

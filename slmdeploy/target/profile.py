@@ -6,6 +6,8 @@ TOML file may say is what those take. Nothing here imports torch.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -15,6 +17,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    ValidationError,
     WithJsonSchema,
     model_validator,
 )
@@ -22,14 +25,21 @@ from pydantic_core import CoreSchema, core_schema
 
 from slmdeploy.compress.recipe import BUILTIN_RECIPES, Recipe
 from slmdeploy.errors import RecipeError
-from slmdeploy.export.options import ExecutorchOptions
+from slmdeploy.export.options import ExecutorchOptions, LitertOptions
 from slmdeploy.target.recipes import refusal
 from slmdeploy.target.units import BYTES_PATTERN, parse_bytes
 
-__all__ = ["Arch", "Limits", "Runtime", "TargetProfile", "with_recipe"]
+__all__ = ["OPTIONS", "Arch", "Limits", "Runtime", "TargetProfile", "with_recipe"]
 
 Arch = Literal["host", "x86_64", "aarch64"]
-Runtime = Literal["executorch"]
+Runtime = Literal["executorch", "litert", "tflite-runtime"]
+
+OPTIONS: Mapping[str, type[ExecutorchOptions | LitertOptions]] = {
+    "executorch": ExecutorchOptions,
+    "litert": LitertOptions,
+    "tflite-runtime": LitertOptions,
+}
+"""The type of ``export``, by the runtime."""
 
 ByteCount = Annotated[
     int,
@@ -113,7 +123,7 @@ class TargetProfile(BaseModel):
     recipe: Annotated[Recipe, _ByName()] = Field(
         description="Name of a built-in recipe, or a recipe as a table."
     )
-    export: ExecutorchOptions = Field(
+    export: ExecutorchOptions | LitertOptions = Field(
         default=ExecutorchOptions(), description="Options of the runtime's exporter."
     )
     arch: Arch = Field(description="Architecture; 'host' is this computer's.")
@@ -129,6 +139,26 @@ class TargetProfile(BaseModel):
         description="What runs the artifact there: slmdeploy's own runner, or nothing of ours.",
     )
     notes: tuple[str, ...] = Field(default=(), description="What a user of it must know.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_of_the_runtime(cls, data: Any) -> Any:
+        """What ``export`` says is read as options of the runtime's own exporter."""
+        options = OPTIONS.get(str(data.get("runtime"))) if isinstance(data, Mapping) else None
+        given = data.get("export", {}) if options is not None else None
+        if options is None or not isinstance(given, Mapping):
+            return data
+        with contextlib.suppress(ValidationError):  # told by the field, with its place
+            return {**data, "export": options.model_validate(given)}
+        return data
+
+    @model_validator(mode="after")
+    def _export_goes_with_the_runtime(self) -> TargetProfile:
+        if not isinstance(self.export, OPTIONS[self.runtime]):
+            raise ValueError(  # noqa: TRY004 - what pydantic turns into its own error
+                f"runtime {self.runtime!r} takes other options in export"
+            )
+        return self
 
     @model_validator(mode="after")
     def _runtime_runs_recipe(self) -> TargetProfile:

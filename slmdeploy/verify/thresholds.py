@@ -12,9 +12,11 @@ A rung is held against the last present one before it. Three rules make the tabl
   a sum becomes a step of the quantizer, and a deep network carries it on: an
   absolute limit would say nothing. On random weights, where no logit stands out,
   correct artifacts of 30 layers gave 18 to 20 dB at 4 bits, and shallow ones 40 dB
-  at 8 bits; miscompiled ones gave 0 dB and less, most below -80. The limits stand
-  between, nearer to the first. ``top1_agreement`` is looser, since near-ties of the
-  reference flip for free.
+  at 8 bits. The demo model (30 layers, 8da8w) in eager torch, its golden tokens fed in
+  one chunk and then step by step, differs from itself by 22.4 dB and agrees with itself
+  in 0.88 of its choices; its LiteRT artifact gave 19.9 dB. Miscompiled ones gave 0 dB
+  and less, most below -80. The limits stand between, nearer to the first.
+  ``top1_agreement`` is looser, since near-ties of the reference flip for free.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ Limits = Mapping[str, float]
 
 _ABSOLUTE: Limits = {"max_abs_error": 1e-4}
 _FP16: Limits = {"snr_db": 40.0, "top1_agreement": 0.9}
-_INT8: Limits = {"snr_db": 25.0, "top1_agreement": 0.85}
+_INT8: Limits = {"snr_db": 16.0, "top1_agreement": 0.8}
 _INT4: Limits = {"snr_db": 14.0, "top1_agreement": 0.75}
 _NONE: Limits = {}
 

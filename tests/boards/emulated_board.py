@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tests.boards.binfmt import register
 from tests.boards.furnish import (
     HOST_KEY,
+    PUBLIC_KEY,
     fresh,
     install_tools,
     make_key,
@@ -265,8 +266,9 @@ class EmulatedBoard:
     def change_host_key(self) -> None:
         """Give it another host key, as a re-imaged board has; sessions go on."""
         make_key(self.folder / "host_key")
-        key = (self.folder / "host_key").read_text()
-        self.root(["/usr/bin/tee", f"/{HOST_KEY}"], stdin=key.encode())
+        for place, name in ((HOST_KEY, "host_key"), (PUBLIC_KEY, "host_key.pub")):
+            key = (self.folder / name).read_bytes()
+            self.root(["/usr/bin/tee", f"/{place}"], stdin=key)
         # The first process starts it again, with the new key.
         self.root(["/usr/bin/pkill", "-KILL", "-P", "1", "-x", "sshd"])
         self.wait_for_sshd()

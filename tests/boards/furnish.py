@@ -11,6 +11,8 @@ from tests.boards.rootfs import USER, USER_ID
 
 HERE = Path(__file__).resolve().parent
 HOST_KEY = "etc/ssh/board_host_key"
+PUBLIC_KEY = "etc/ssh/ssh_host_ed25519_key.pub"
+"""Where people look, and slmdeploy tells them to, when they compare a fingerprint."""
 
 
 def make_key(path: Path) -> None:
@@ -24,6 +26,7 @@ def write_login(root: Path, keys: Path, sshd_config: str, name: str) -> None:
     """Let the owner of ``client_key`` in, at a computer of this name with ``host_key``."""
     fresh(root / "etc/ssh/sshd_config", sshd_config)
     fresh(root / HOST_KEY, (keys / "host_key").read_text(), mode=0o600)
+    fresh(root / PUBLIC_KEY, (keys / "host_key.pub").read_text())
     fresh(root / "etc/hostname", f"{name}\n")
     fresh(root / "etc/hosts", f"127.0.0.1 localhost {name}\n")
     home = root / "home" / USER

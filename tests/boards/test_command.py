@@ -59,6 +59,11 @@ def test_one_can_log_in_as_it_says(said: str) -> None:
     assert on(said, "uname -m") == "aarch64\n"
 
 
+def test_the_fingerprint_can_be_compared_where_slmdeploy_says(said: str) -> None:
+    shown = on(said, "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").split()[1]
+    assert f"--fingerprint {shown}" in said
+
+
 def test_its_sensors_change(said: str) -> None:
     board("set", NAME, "temperature=82.5", "throttled=0x50005")
     shown = on(said, "vcgencmd measure_temp; vcgencmd get_throttled")

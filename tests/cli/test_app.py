@@ -141,7 +141,14 @@ def test_the_names_of_targets_are_completed():
         COMP_WORDS="slmdeploy export demo --target rpi",
         COMP_CWORD="4",
     )
-    assert out.split() == ["plain,rpi4-executorch", "plain,rpi5-executorch"]
+    names = (
+        "rpi4-executorch",
+        "rpi4-litert",
+        "rpi4-tflite-runtime",
+        "rpi5-executorch",
+        "rpi5-litert",
+    )
+    assert out.split() == [f"plain,{name}" for name in names]
 
 
 def test_the_names_of_devices_are_completed():

@@ -13,7 +13,7 @@ NAME = "tiny--rpi5"
 def lab(project, own_sshd, monkeypatch, tmp_path):
     """Two boards: one that is there, one that nobody answers for. No runner is compiled."""
     runner = make_runner(tmp_path / "runner")
-    monkeypatch.setattr("slmdeploy.steps.ready.files_for", lambda *_: runner)
+    monkeypatch.setattr("slmdeploy.steps.ready.files_for", lambda *_, **__: runner)
     device = own_sshd.device()
     (project / "devices.toml").write_text(
         f'[devices.pi5-a]\nhost = "127.0.0.1"\nport = {device.port}\nuser = "{device.user}"\n'

@@ -12,6 +12,7 @@ from slmdeploy.compress.embedding import (
     HalfEmbedding,
     QuantizedEmbedding,
     compress_embedding,
+    looked_up,
     pack,
     symmetric,
 )
@@ -127,3 +128,14 @@ def test_rows_beyond_float16_are_refused():
 def test_32_bits_leave_the_table_alone():
     table = nn.Embedding(4, 8)
     assert compress_embedding(table, EmbeddingSpec()) is table
+
+
+@pytest.mark.parametrize(
+    ("bits", "group"), [(8, None), (6, 16), (4, None), (4, 16), (3, 8), (2, 8)]
+)
+def test_plain_torch_reads_the_rows_that_the_operators_read(bits, group):
+    weight = torch.randn(20, 32, generator=torch.Generator().manual_seed(1))
+    table = QuantizedEmbedding(weight, EmbeddingSpec(bits=bits, group_size=group))
+    tokens = torch.tensor([[3, 0, 19]])
+    plain = looked_up(table.table[tokens], table.scales[tokens], table.container)
+    assert bool((plain == table(tokens)).all())

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from slmdeploy.compress.recipe import load_recipe
+from slmdeploy.export.litert import sizes
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.steps.forecast import artifact_bytes, peak_bytes
 
@@ -68,3 +69,22 @@ def test_float16_is_half_in_the_file_but_whole_in_memory():
     table = 2 * SMOLLM2.vocab_size * SMOLLM2.hidden_size
     assert artifact_bytes(SMOLLM2, half) * 2 == artifact_bytes(SMOLLM2, whole)
     assert peak_bytes(SMOLLM2, half, 64) == peak_bytes(SMOLLM2, whole, 64) - table
+
+
+def test_litert_keeps_a_tied_table_once_where_it_can():
+    table = 49152 * 576
+    assert (
+        sizes.artifact_bytes(SMOLLM2, load_recipe("none"))
+        == artifact_bytes(SMOLLM2, load_recipe("none")) - 4 * table
+    )
+    eight = artifact_bytes(SMOLLM2, load_recipe("8da8w"))
+    assert sizes.artifact_bytes(SMOLLM2, load_recipe("8da8w")) == eight - table - 4 * 49152
+    # The head has 4 bits here and the table 8.
+    four = load_recipe("8da4w")
+    assert sizes.artifact_bytes(SMOLLM2, four) == artifact_bytes(SMOLLM2, four)
+
+
+def test_litert_packs_once_for_each_signature_and_widens_what_has_no_kernel():
+    eight, widened = (sizes.peak_bytes(SMOLLM2, load_recipe(name), 512) for name in ("8da8w", "w8"))
+    assert eight == pytest.approx(484 * 2**20, rel=0.01)
+    assert widened > 2.5 * eight

@@ -33,7 +33,8 @@ def deployed(monkeypatch):
 
 @pytest.fixture
 def bundle():
-    return SimpleNamespace(manifest=SimpleNamespace(runner="own", target="gone"))
+    artifact = SimpleNamespace(runtime="executorch")
+    return SimpleNamespace(manifest=SimpleNamespace(runner="own", target="gone", artifact=artifact))
 
 
 def test_a_board_is_held_while_it_is_used(sshd_board, deployed, bundle):
@@ -85,7 +86,8 @@ def refusing(monkeypatch, error, times):
 def test_it_is_not_said_of_this_computer_that_it_is_another_board(deployed, tmp_path, monkeypatch):
     monkeypatch.setenv("SLMDEPLOY_HOME_LOCAL", str(tmp_path))
     told = []
-    made = SimpleNamespace(runner="own", target="rpi5-executorch", name="tiny")
+    artifact = SimpleNamespace(runtime="executorch")
+    made = SimpleNamespace(runner="own", target="rpi5-executorch", name="tiny", artifact=artifact)
     with ready(SimpleNamespace(manifest=made), LOCAL, told.append):
         pass
     assert not any("was made for" in step.name for step in told)

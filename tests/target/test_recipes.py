@@ -28,4 +28,4 @@ def test_every_scheme_per_channel_runs(spec):
 
 def test_a_runtime_that_is_not_known_here_refuses_nothing():
     recipe = Recipe(name="mine", body=LinearSpec(scheme="w4", group_size=32))
-    assert refusal("litert", recipe) is None
+    assert refusal("coreml", recipe) is None

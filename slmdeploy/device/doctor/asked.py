@@ -181,7 +181,7 @@ def _of_target(profile: TargetProfile) -> Asked:
     return Asked(
         f"target {profile.name}",
         _requirements(profile.runtime),
-        kernels=profile.export.kernels,
+        kernels=getattr(profile.export, "kernels", None),
         board=profile.board,
         arch=profile.arch,
         ram_bytes=profile.limits.ram_bytes,

@@ -99,8 +99,9 @@ def _has_cxx17(path: str) -> bool | None:
 
 def _extras() -> tuple[str, ...]:
     """Those that every exporter needs, and one for each exporter that is registered."""
-    exporters = sorted(p.name for p in metadata.entry_points(group="slmdeploy.exporters"))
-    return ("models", *exporters)
+    exporters = {point.name for point in metadata.entry_points(group="slmdeploy.exporters")}
+    # LiteRT's exporter makes artifacts for it too; its own wheel is fetched, never installed.
+    return ("models", *sorted(exporters - {"tflite-runtime"}))
 
 
 def _extra(name: str) -> Check:

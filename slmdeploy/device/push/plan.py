@@ -75,13 +75,14 @@ def bundle_folder(bundle_dir: Path, manifest: Manifest) -> Folder:
 
 
 def runner_folder(files: Mapping[str, Path] | RunnerFiles) -> Folder:
-    """The ExecuTorch runner and its libraries.
+    """A runner and its libraries; ExecuTorch's where only files are given.
 
     Raises:
         HostError: A file of the runner cannot be read.
     """
-    listed = files.files if isinstance(files, RunnerFiles) else files
-    return runtime_folder("executorch", listed)
+    if isinstance(files, RunnerFiles):
+        return runtime_folder(files.name, files.files)
+    return runtime_folder("executorch", files)
 
 
 def runtime_folder(name: str, files: Mapping[str, Path]) -> Folder:

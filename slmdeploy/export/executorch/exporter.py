@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from slmdeploy.compress.quantize import Compressed, quiet_torchao
-from slmdeploy.errors import ExportError, MissingExtraError
+from slmdeploy.errors import MissingExtraError
 from slmdeploy.export.artifact import Artifact, CacheInfo
 from slmdeploy.export.options import ExecutorchOptions
 from slmdeploy.model.config import DecoderConfig
@@ -36,25 +36,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("executorch", "Export to ExecuTorch") from error
 
-__all__ = ["capacity_for", "choose_context", "export"]
-
-LONGEST_DEFAULT = 2048
-
-
-def choose_context(config: DecoderConfig, asked: int | None) -> int:
-    """Tokens that the cache shall hold.
-
-    Raises:
-        ExportError: More is asked than the model was trained for.
-    """
-    if asked is None:
-        return min(config.context, LONGEST_DEFAULT)
-    if asked > config.context:
-        raise ExportError(
-            f"A context of {asked} tokens is beyond the model's {config.context}.",
-            hint=f"Run again with --context {config.context} or less.",
-        )
-    return asked
+__all__ = ["capacity_for", "export"]
 
 
 def capacity_for(context: int, chunk: int) -> int:

@@ -1,0 +1,92 @@
+"""ExecuTorch's exporter, as the steps drive it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from slmdeploy.compress.generic import CompressedModule
+from slmdeploy.compress.quantize import Compressed, quiet_torchao
+from slmdeploy.export.artifact import Artifact
+from slmdeploy.export.options import ExecutorchOptions
+from slmdeploy.export.plugin import Exporter, Golden
+from slmdeploy.model.decoder import Decoder
+from slmdeploy.progress import Progress
+
+with quiet_torchao():
+    from slmdeploy.export.executorch.exporter import capacity_for, export
+    from slmdeploy.export.executorch.generic import export_module
+
+__all__ = ["EXPORTER", "ExecutorchExporter"]
+
+
+class ExecutorchExporter:
+    """See ``export.plugin.Exporter``; nothing is converted beforehand."""
+
+    file = "model.pte"
+    consumes = True
+
+    def capacity(self, context: int, options: ExecutorchOptions) -> int:
+        """Whole chunks, so that a padded last chunk always fits."""
+        return capacity_for(context, options.prefill_chunk)
+
+    def converts(self, folder: Path) -> bool:  # noqa: ARG002
+        """Nothing is converted."""
+        return False
+
+    def convert(
+        self, decoder: Decoder, options: ExecutorchOptions, folder: Path, progress: Progress
+    ) -> None:
+        """Nothing is converted."""
+
+    def export(
+        self,
+        compressed: Compressed,
+        options: ExecutorchOptions,
+        destination: Path,
+        *,
+        context: int,
+        converted: Path,  # noqa: ARG002
+        golden: Golden | None,
+        progress: Progress,
+    ) -> Artifact:
+        """Lower to XNNPACK and write the ``.pte``."""
+        return export(
+            compressed, options, destination, context=context, golden=golden, progress=progress
+        )
+
+    def export_module(
+        self,
+        compressed: CompressedModule,
+        source: nn.Module,  # noqa: ARG002
+        inputs: tuple[Tensor, ...],
+        options: ExecutorchOptions,
+        destination: Path,
+        *,
+        input_names: tuple[str, ...],
+        output_names: tuple[str, ...],
+        progress: Progress,
+    ) -> Artifact:
+        """Lower to XNNPACK and write the ``.pte``."""
+        return export_module(
+            compressed,
+            inputs,
+            options,
+            destination,
+            input_names=input_names,
+            output_names=output_names,
+            golden=inputs,
+            progress=progress,
+        )
+
+    def module_inputs(
+        self,
+        inputs: tuple[Tensor, ...],
+        names: tuple[str, ...],  # noqa: ARG002
+    ) -> tuple[Tensor, ...]:
+        """As they are."""
+        return inputs
+
+
+EXPORTER: Exporter = ExecutorchExporter()

@@ -1,0 +1,1 @@
+"""The LiteRT exporter: a ``.tflite`` with a signature for each size of call."""

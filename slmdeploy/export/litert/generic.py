@@ -1,0 +1,235 @@
+"""Any module with example inputs to a ``.tflite`` with one signature, ``forward``."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from slmdeploy.compress.generic import CompressedModule
+from slmdeploy.errors import ExportError, MissingExtraError
+from slmdeploy.export.artifact import Artifact
+from slmdeploy.progress import Progress, Step, silent
+
+try:
+    from slmdeploy.export.litert import account
+    from slmdeploy.export.litert.converting import convert
+    from slmdeploy.export.litert.exporter import (
+        LitertRuntime,
+        describe_graph,
+        installed_versions,
+    )
+    from slmdeploy.export.litert.quantizing import quantize_file
+    from slmdeploy.export.litert.reading import read_file
+    from slmdeploy.export.litert.versions import require_versions
+    from slmdeploy.export.litert.weights import Digests, carried_weights
+except ImportError as error:
+    raise MissingExtraError("litert", "Export to LiteRT") from error
+
+__all__ = ["METHOD", "convert_module", "export_module", "narrowed"]
+
+METHOD = "forward"
+
+_DTYPES = (
+    torch.float32,
+    torch.float16,
+    torch.int8,
+    torch.uint8,
+    torch.int16,
+    torch.int32,
+    torch.bool,
+)
+"""What LiteRT's graphs take and give."""
+
+_INT32 = torch.iinfo(torch.int32)
+
+
+class _SpelledNorm(nn.Module):
+    """A layer norm in steps.
+
+    The converter folds the scale of a whole one into the weights of the linear layers
+    behind it, which then are not the recipe's any more.
+    """
+
+    def __init__(self, norm: nn.LayerNorm) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize the last dimension."""
+        centred = x - x.mean(dim=-1, keepdim=True)
+        variance = (centred * centred).mean(dim=-1, keepdim=True)
+        scaled = centred * torch.rsqrt(variance + self.eps)
+        if self.weight is not None:
+            scaled = scaled * self.weight
+        return scaled if self.bias is None else scaled + self.bias
+
+
+def _spelled(module: nn.Module) -> nn.Module:
+    """The module with its layer norms in steps; weights are shared with the one given."""
+    shared = {id(value): value for value in (*module.parameters(), *module.buffers())}
+    copied = copy.deepcopy(module, memo=dict(shared))
+    for name, part in list(copied.named_modules()):
+        if type(part) is nn.LayerNorm and len(part.normalized_shape) == 1 and name:
+            copied.set_submodule(name, _SpelledNorm(part))
+    return copied
+
+
+class _Named(nn.Module):
+    """Takes int32 for int64, and gives a dictionary with the names of the outputs."""
+
+    def __init__(
+        self, module: nn.Module, inputs: dict[str, torch.dtype], outputs: Sequence[str]
+    ) -> None:
+        super().__init__()
+        self.module = module
+        self.wanted = inputs
+        self.outputs = tuple(outputs)
+
+    def forward(self, **given: Tensor) -> dict[str, Tensor]:
+        """The module's outputs by name."""
+        values = [given[name].to(dtype) for name, dtype in self.wanted.items()]
+        result = self.module(*values)
+        if not isinstance(result, (Tensor, tuple, list)):
+            raise ExportError(f"The model gives {type(result).__name__}, not tensors.")
+        flat = [result] if isinstance(result, Tensor) else list(result)
+        if len(flat) != len(self.outputs):
+            raise ExportError(
+                f"The model gives {len(flat)} outputs, but there are {len(self.outputs)} names."
+            )
+        for name, value in zip(self.outputs, flat, strict=True):
+            if not isinstance(value, Tensor):
+                raise ExportError(f"Output {name!r} is {type(value).__name__}, not a tensor.")
+        return dict(zip(self.outputs, flat, strict=True))
+
+
+def narrowed(inputs: Sequence[Tensor], names: Sequence[str]) -> tuple[Tensor, ...]:
+    """Inputs as the artifact takes them: int32 for int64.
+
+    Raises:
+        ExportError: A value does not fit, or a dtype has no place in LiteRT.
+    """
+    found = []
+    for name, value in zip(names, inputs, strict=True):
+        if value.dtype is torch.int64:
+            if value.numel() and not _INT32.min <= value.min() <= value.max() <= _INT32.max:
+                raise ExportError(f"Input {name!r} has values beyond 32 bits.")
+            found.append(value.to(torch.int32))
+        elif value.dtype in _DTYPES:
+            found.append(value)
+        else:
+            raise ExportError(f"Input {name!r} is of {value.dtype}, which LiteRT does not take.")
+    return tuple(found)
+
+
+def convert_module(
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    destination: Path,
+    *,
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    progress: Progress = silent,
+) -> None:
+    """Convert a module in float32; the same file does for every recipe.
+
+    Args:
+        module: Not compressed.
+        inputs: Examples; their shapes become the signature's.
+        destination: The ``.tflite`` to write.
+        input_names: A name for each input.
+        output_names: A name for each output; where there are several, each gets its number.
+        progress: Is told when it begins and ends.
+
+    Raises:
+        ExportError: The module fails on the examples, cannot be traced or lowered, or
+            takes or gives what LiteRT does not have.
+    """
+    if len(inputs) != len(input_names):
+        raise ExportError(f"There are {len(inputs)} example inputs, but {len(input_names)} names.")
+    progress(Step("convert to LiteRT"))
+    examples = dict(zip(input_names, narrowed(inputs, input_names), strict=True))
+    wanted = {name: value.dtype for name, value in zip(input_names, inputs, strict=True)}
+    outputs = tuple(output_names)
+    if len(outputs) > 1:  # the file knows outputs by name alone
+        outputs = tuple(f"{name}_{index}" for index, name in enumerate(outputs))
+    named = _Named(_spelled(module.eval()), wanted, outputs)
+    try:
+        with torch.no_grad():
+            named(**examples)
+    except ExportError:
+        raise
+    except Exception as error:  # whatever the model's own code raises
+        said = str(error).strip().partition("\n")[0].rstrip(".")
+        raise ExportError(
+            f"The model fails on its example inputs: {type(error).__name__}: {said}."
+        ) from error
+    convert({METHOD: (named, examples)}, destination)
+    progress(Step("convert to LiteRT", finished=True))
+
+
+def export_module(
+    compressed: CompressedModule,
+    destination: Path,
+    *,
+    runtime: LitertRuntime,
+    converted: Path,
+    digests: Digests,
+    inputs: Sequence[Tensor],
+    progress: Progress = silent,
+) -> Artifact:
+    """Write the ``.tflite`` of a compressed module.
+
+    Args:
+        compressed: What to export; it is left as it is.
+        destination: The ``.tflite`` to write.
+        runtime: What shall run it.
+        converted: What ``convert_module`` made of the module before it was compressed.
+        digests: Of the weights of that module.
+        inputs: Golden inputs; what the compressed module gives for them is the artifact's
+            ``traced``, a tuple of arrays.
+        progress: Is told of each step.
+
+    Raises:
+        ExportError: The runtime lacks an operator in the version that is needed.
+    """
+    progress(Step("quantize and write"))
+    schemes = {
+        name: compressed.recipe.body for name, (kind, _) in digests.items() if kind == "linear"
+    }
+    carried = carried_weights(compressed.module, digests, schemes)
+    old = runtime == "tflite-runtime"
+    folded = quantize_file(converted, destination, carried, explicit_tables=old)
+    file = read_file(destination)
+    if old:
+        require_versions(file)
+    progress(Step("quantize and write", finished=True))
+    packed, size = account.packed_bytes(file), destination.stat().st_size
+    wide = [value for value in inputs if value.dtype is torch.int64]
+    notes: tuple[str, ...] = ("Inputs that are int64 in the model are int32 here.",) if wide else ()
+    if folded:
+        notes = (*notes, f"{folded} tables whose rows are always the same are float32 constants.")
+    return Artifact(
+        path=destination,
+        runtime=runtime,
+        kernels=None,
+        methods={graph.name: describe_graph(graph) for graph in file.graphs},
+        bytes_by_component=account.bytes_by_component(file, size),
+        bytes_in_delegates=packed,
+        memory=account.predict_memory(packed=packed, signatures=1, cache=0, artifact=size),
+        versions=installed_versions(),
+        notes=(*notes, "Shapes are fixed to those of the example inputs."),
+        traced=_run(compressed.module, inputs),
+    )
+
+
+@torch.no_grad()
+def _run(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
+    given = module(*inputs)
+    flat = [given] if isinstance(given, Tensor) else list(given)
+    return tuple(np.ascontiguousarray(value.numpy()) for value in flat)

@@ -1,0 +1,122 @@
+"""What an exporter does for the steps; each is found by its runtime's name. No torch here."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from slmdeploy.errors import UnknownNameError
+from slmdeploy.export.artifact import Artifact
+from slmdeploy.progress import Progress
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from slmdeploy.compress.generic import CompressedModule
+    from slmdeploy.compress.quantize import Compressed
+    from slmdeploy.model.decoder import Decoder
+
+__all__ = ["GROUP", "Exporter", "Golden", "find_exporter"]
+
+GROUP = "slmdeploy.exporters"
+
+Golden = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""A prompt [P] and a continuation [T]."""
+
+
+class Exporter(Protocol):
+    """Makes the artifacts of one runtime.
+
+    A model in float32 is converted first, into a folder that later exports of the same
+    model with the same options find again; then a compressed one is exported. An exporter
+    that needs no such step does nothing in it.
+    """
+
+    @property
+    def file(self) -> str:
+        """Name of the artifact in a bundle."""
+
+    @property
+    def consumes(self) -> bool:
+        """Whether ``export`` leaves the compressed model unusable."""
+
+    def capacity(self, context: int, options: Any) -> int:
+        """Places that the cache has for a context: the positions of the rotary tables."""
+
+    def converts(self, folder: Path) -> bool:
+        """Whether a conversion must still be made in a folder."""
+
+    def convert(self, decoder: Decoder, options: Any, folder: Path, progress: Progress) -> None:
+        """Convert a decoder in float32.
+
+        Raises:
+            ExportError: A part of the model cannot be lowered.
+        """
+
+    def export(
+        self,
+        compressed: Compressed,
+        options: Any,
+        destination: Path,
+        *,
+        context: int,
+        converted: Path,
+        golden: Golden | None,
+        progress: Progress,
+    ) -> Artifact:
+        """Write the artifact of a compressed decoder.
+
+        Raises:
+            ExportError: The model or its recipe has no place in the runtime.
+        """
+
+    def export_module(
+        self,
+        compressed: CompressedModule,
+        source: nn.Module,
+        inputs: tuple[Tensor, ...],
+        options: Any,
+        destination: Path,
+        *,
+        input_names: tuple[str, ...],
+        output_names: tuple[str, ...],
+        progress: Progress,
+    ) -> Artifact:
+        """Write the artifact of any other compressed module.
+
+        Args:
+            compressed: What to export.
+            source: The same module, not compressed.
+            inputs: Examples, which are the golden inputs too.
+            options: The exporter's own.
+            destination: The file to write.
+            input_names: A name for each input.
+            output_names: A name for each output.
+            progress: Is told of each step.
+
+        Raises:
+            ExportError: The module has no place in the runtime.
+        """
+
+    def module_inputs(
+        self, inputs: tuple[Tensor, ...], names: tuple[str, ...]
+    ) -> tuple[Tensor, ...]:
+        """Inputs as the artifact of a module takes them."""
+
+
+def find_exporter(runtime: str) -> Exporter:
+    """The exporter of a runtime.
+
+    Raises:
+        UnknownNameError: There is none.
+        MissingExtraError: Its packages are not installed.
+    """
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if runtime not in found:
+        raise UnknownNameError("exporter", runtime, found)
+    exporter: Exporter = found[runtime].load()
+    return exporter
