@@ -34,7 +34,7 @@ def test_push_sends_artifact_manifest_and_licence_but_no_runner(cli_json, phone,
 
 
 @pytest.mark.parametrize(
-    "words", [("bench",), ("bench", "--dry-run"), ("verify",)], ids=lambda words: " ".join(words)
+    "words", [("bench",), ("bench", "--dry-run"), ("verify",)], ids=" ".join
 )
 def test_what_needs_a_runner_ends_with_4_and_names_the_import(cli, phone, bundle, words):
     done = cli(words[0], bundle, "--device", "pixel", *words[1:])
