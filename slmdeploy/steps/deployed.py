@@ -15,7 +15,7 @@ from slmdeploy.device.push.garbage import KEPT_VERSIONS, collect_garbage
 from slmdeploy.device.runs.lease import read_holder
 from slmdeploy.device.runs.settings import read_saved
 from slmdeploy.device.types import Device
-from slmdeploy.steps.at_once import on_each
+from slmdeploy.steps.at_once import at_once
 from slmdeploy.steps.outcomes import Attempt
 from slmdeploy.transport.base import Transport
 
@@ -81,8 +81,7 @@ def _left_changed(transport: Transport) -> Iterator[str]:
 
 
 def _each(devices: Sequence[str], work: Callable[[Transport], T]) -> tuple[Attempt[T], ...]:
-    chosen = load_inventory().select(devices)
-    return on_each(chosen, lambda device: _on(device, work), lambda value: value)
+    return at_once(devices, lambda device, _: _on(device, work))
 
 
 def _on(device: Device, work: Callable[[Transport], T]) -> T:
