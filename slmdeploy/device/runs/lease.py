@@ -28,7 +28,7 @@ TTL_SECONDS = 60
 BEATS = 4
 """Signs of life in the time that a lease lasts without one."""
 
-RETRY_SECONDS, FRESH_SECONDS = 20.0, 1.0
+RETRY_SECONDS, FRESH_SECONDS, JOIN_SECONDS = 20.0, 1.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,8 @@ def leased(
         # What went wrong before tells more; the lease ends by itself.
         with contextlib.suppress(DeviceError):
             lease.release()
+        # A sign of life that is on its way would open anew the connection that is closed now.
+        pulse.join(JOIN_SECONDS)
 
 
 def read_holder(transport: Transport) -> Holder | None:
