@@ -455,6 +455,9 @@ def run(
 
     The subject of an attempt is ``<target> on <device>``.
     """
+    from slmdeploy.steps.runnerless import refuse_android
+
+    refuse_android(_devices(devices))
     made = export(
         model,
         targets,

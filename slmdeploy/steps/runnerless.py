@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.device.lab.inventory import LOCAL
 from slmdeploy.device.types import Device
 from slmdeploy.errors import DeviceError
 
-__all__ = ["no_runner_reason", "refuse_without_runner"]
+__all__ = ["no_runner_reason", "refuse_android", "refuse_without_runner"]
 
 ANDROID = "there is no runner for Android's C library yet"
 
@@ -25,6 +27,21 @@ def no_runner_reason(bundle: Bundle, device: Device) -> str | None:
     if device.transport != LOCAL.transport and manifest.runner == "none":
         return f"target {manifest.target!r} says runner = 'none'"
     return None
+
+
+def refuse_android(devices: Iterable[Device]) -> None:
+    """Refuse a whole run, export and all, that would end on a device without a runner.
+
+    Raises:
+        DeviceError: One of them is reached by adb.
+    """
+    for device in devices:
+        if device.transport == "adb":
+            raise DeviceError(
+                f"Nothing can be run on {device.name}: {ANDROID}.",
+                hint="Use slmdeploy export and slmdeploy push, and bring in what the runtime's own "
+                "tools measure: slmdeploy runs import FILE (docs/android.md)",
+            )
 
 
 def refuse_without_runner(bundle: Bundle, device: Device) -> None:

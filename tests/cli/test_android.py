@@ -33,15 +33,25 @@ def test_push_sends_artifact_manifest_and_licence_but_no_runner(cli_json, phone,
     assert not (phone.home / "runtimes").exists()
 
 
-@pytest.mark.parametrize(
-    "words", [("bench",), ("bench", "--dry-run"), ("verify",)], ids=" ".join
-)
+@pytest.mark.parametrize("words", [("bench",), ("bench", "--dry-run"), ("verify",)], ids=" ".join)
 def test_what_needs_a_runner_ends_with_4_and_names_the_import(cli, phone, bundle, words):
     done = cli(words[0], bundle, "--device", "pixel", *words[1:])
     assert done.exit_code == 4
     assert "no runner for Android's C library yet" in done.stderr
     assert f"slmdeploy runs import FILE --bundle {bundle} --device pixel" in done.stderr
     assert not (phone.folder / "calls").exists()
+
+
+def test_a_whole_run_is_refused_before_anything_is_exported(cli, phone):
+    done = cli("run", "no-such-model", "--target", "android-executorch", "--device", "pixel")
+    assert done.exit_code == 4
+    assert "Nothing can be run on pixel" in done.stderr
+
+
+def test_the_doctor_says_that_bundles_are_pushed_and_not_run(cli, phone):
+    said = cli("doctor", "--device", "pixel").stdout
+    assert "none for Android's C library yet" in said
+    assert "glibc" not in said
 
 
 def test_what_was_pushed_is_listed_and_removed(cli, phone, bundle):

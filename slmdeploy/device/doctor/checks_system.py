@@ -16,6 +16,7 @@ from slmdeploy.runtime.elf import Version
 from slmdeploy.runtime.requirements import LOADERS, Requirements
 
 __all__ = [
+    "judge_android",
     "judge_architecture",
     "judge_cpu",
     "judge_features",
@@ -48,6 +49,10 @@ def system_checks(
     kernel = facts.system.value.release if facts.system.value else None
     named = ", ".join(word for word in (os_name, kernel and f"kernel {kernel}") if word)
     yield Check("system", "ok", named) if named else unknown("system", facts.os_name.reason)
+    if device.transport == "adb":
+        yield from judge_android(facts.system, wanted)
+        yield judge_cpu(facts.cpu, asked)
+        return
     yield judge_architecture(facts.system, facts.userland_bits, asked.requirements, wanted)
     yield judge_cpu(facts.cpu, asked)
     machine = facts.system.value.machine if facts.system.value else ""
@@ -60,6 +65,19 @@ def system_checks(
     if facts.l4t.value is not None or (facts.kind.value or "").startswith("jetson"):
         yield judge_l4t(facts.l4t, asked.requirements)
     yield judge_runtimes(device, facts, asked)
+
+
+def judge_android(system: Reading[System], wanted: str | None) -> Iterator[Check]:
+    """Android has a C library and a loader of its own, which nothing of ours is built for."""
+    if system.value is None:
+        yield unknown("architecture", system.reason)
+    elif wanted not in {None, system.value.machine}:
+        said = f"{system.value.machine}, but it was made for {wanted}"
+        yield Check("architecture", "fail", said, "slmdeploy targets list")
+    else:
+        yield Check("architecture", "ok", system.value.machine)
+    said = "none for Android's C library yet: bundles are pushed, and not run"
+    yield Check("runner", "warn", said, "slmdeploy runs import FILE (docs/android.md)")
 
 
 def judge_architecture(
