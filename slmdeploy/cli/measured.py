@@ -38,5 +38,5 @@ def finish_measured(
     )
     kept = [attempt.value.id for attempt in attempts if attempt.value is not None]
     if kept and not console.json:
-        click.echo(pipeline.report(kept, store=store))
+        click.echo(pipeline.report(kept, store=store).rstrip())
     return code

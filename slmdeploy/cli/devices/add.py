@@ -57,11 +57,11 @@ __all__ = ["command"]
 def command(*, console: Console, in_project: bool | None, **given: Any) -> None:
     """Add the board at HOST to devices.toml as NAME, its host key pinned.
 
-    With --transport adb, HOST is the serial of an Android device (adb devices -l), or
-    HOST:PORT of one in the network; there is no host key, the device asks on its screen.
-
     HOST is an address, a name, or a Host of ~/.ssh/config. The key's fingerprint is shown
     and asked for, unless known_hosts has it or --fingerprint names it.
+
+    With --transport adb, HOST is the serial of an Android device (adb devices -l), or
+    HOST:PORT of one in the network; there is no host key, the device asks on its screen.
     """
     from slmdeploy.device.lab.adding import add_device, file_for
     from slmdeploy.device.lab.inventory import load_inventory
