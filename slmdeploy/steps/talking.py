@@ -13,6 +13,7 @@ from slmdeploy.progress import Progress
 from slmdeploy.runtime.protocol import Event, GenerateRequest, Sampling
 from slmdeploy.steps.outcomes import Generated, GenerationEnd
 from slmdeploy.steps.ready import ready
+from slmdeploy.steps.runnerless import refuse_without_runner
 
 __all__ = ["prompt_ids", "talk"]
 
@@ -64,8 +65,9 @@ def talk(
     Raises:
         TokenizerError: The bundle has no tokenizer.
         UsageError: The prompt does not fit.
-        DeviceError: The device or the runner failed.
+        DeviceError: The device or the runner failed, or nothing of ours runs there.
     """
+    refuse_without_runner(bundle, device)
     tokenizer = bundle.tokenizer()
     if tokenizer is None:
         raise TokenizerError(

@@ -33,9 +33,11 @@ def test_push_sends_artifact_manifest_and_licence_but_no_runner(cli_json, phone,
     assert not (phone.home / "runtimes").exists()
 
 
-@pytest.mark.parametrize("words", [("bench",), ("bench", "--dry-run"), ("verify",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [("bench",), ("bench", "--dry-run"), ("verify",), ("generate", "hello")], ids=" ".join
+)
 def test_what_needs_a_runner_ends_with_4_and_names_the_import(cli, phone, bundle, words):
-    done = cli(words[0], bundle, "--device", "pixel", *words[1:])
+    done = cli(words[0], bundle, *words[1:], "--device", "pixel")
     assert done.exit_code == 4
     assert "no runner for Android's C library yet" in done.stderr
     assert f"slmdeploy runs import FILE --bundle {bundle} --device pixel" in done.stderr
