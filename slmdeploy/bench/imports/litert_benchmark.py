@@ -95,11 +95,12 @@ def _readings(timings: dict[str, float], timed: dict[str, float]) -> dict[str, R
     printed = {50: "median", 90: "p90", 95: "p95", 99: "p99"}
     for percent, name in printed.items():
         value, needed = timed.get(name), statistics.values_needed(percent / 100)
+        lacking = f"the tool prints no {name}" if "median" in timed else _MEAN
         enough = value is not None and count >= needed
         readings[f"latency_p{percent}_ms"] = Reading(
             values=(value / 1e3,) if enough and value is not None else (),
             source=f"the tool's {name} of {count:g} runs",
-            reason=_MEAN if value is None else f"p{percent} needs {needed} values",
+            reason=lacking if value is None else f"p{percent} needs {needed} values",
         )
     return readings
 
@@ -107,7 +108,7 @@ def _readings(timings: dict[str, float], timed: dict[str, float]) -> dict[str, R
 def _theirs(timings: dict[str, float], text: str) -> tuple[Theirs, ...]:
     found = [
         Theirs(
-            name=f"{name} (ms)",
+            name=name,
             value=timings[name] / 1e3,
             unit="ms",
             definition=definition,
@@ -120,7 +121,7 @@ def _theirs(timings: dict[str, float], text: str) -> tuple[Theirs, ...]:
     if overall is not None:
         found.append(
             Theirs(
-                name="memory footprint delta, overall (MB)",
+                name="memory footprint delta, overall",
                 value=overall,
                 unit="MB",
                 definition="growth of the process since the tool's start, which the tool itself "
