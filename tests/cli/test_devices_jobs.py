@@ -73,3 +73,9 @@ def test_a_command_is_shown_without_the_folder_that_all_have(cli, board):
     list(job.follow())
     told = cli("devices", "jobs", "local").stdout
     assert "sh -c : bundles/tiny--rpi5/0123456789ab/model.pte" in told
+
+
+def test_what_a_run_is_given_as_its_environment_keeps_its_name(cli, board):
+    job = start_job(board, ["env", "PYTHONPATH=/home/lab/.slmdeploy/runtimes/x", "true"], name="x")
+    list(job.follow())
+    assert "env PYTHONPATH=runtimes/x true" in cli("devices", "jobs", "local").stdout

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _SHOWN = 80
-_OURS = re.compile(r"(?<!\S)\S*/\.slmdeploy/")
+_OURS = re.compile(r"(?<![^\s=:])[^\s=:]*/\.slmdeploy/")
 _GUARD = "(puts settings back when the lease is over)"
 
 

@@ -64,7 +64,7 @@ def system_checks(
     yield judge_pages(device, facts.page_bytes, needs.align)
     if facts.l4t.value is not None or (facts.kind.value or "").startswith("jetson"):
         yield judge_l4t(facts.l4t, asked.requirements)
-    yield judge_runtimes(device, facts, asked)
+    yield judge_runtimes(facts, asked)
 
 
 def judge_android(system: Reading[System], wanted: str | None) -> Iterator[Check]:
@@ -238,8 +238,8 @@ def judge_l4t(l4t: Reading[tuple[int, str]], known: Requirements) -> Check:
     return Check("jetpack", "ok", value)
 
 
-def judge_runtimes(device: Device, facts: BoardFacts, asked: Asked) -> Check:
-    """What is installed in our folder; push and provision bring what is missing."""
+def judge_runtimes(facts: BoardFacts, asked: Asked) -> Check:
+    """What is installed in our folder; push, and provision before it, bring what is missing."""
     if facts.home.value is None:
         return unknown("runtimes", facts.home.reason)
     home = facts.home.value
@@ -250,10 +250,7 @@ def judge_runtimes(device: Device, facts: BoardFacts, asked: Asked) -> Check:
         asked.requirements.wheel is None and home.has_runtime(asked.runtime)
     ):
         return Check("runtimes", "ok", value)
-    if asked.requirements.wheel is None:
-        return Check("runtimes", "ok", f"{value}; push brings {asked.runtime}")
-    fix = f"slmdeploy devices provision {device.name} --runtime {asked.runtime}"
-    return Check("runtimes", "warn", f"{value}; {asked.runtime} is missing", fix)
+    return Check("runtimes", "ok", f"{value}; push brings {asked.runtime}")
 
 
 def _described(runtime: InstalledRuntime) -> str:
