@@ -79,3 +79,12 @@ def test_what_a_run_is_given_as_its_environment_keeps_its_name(cli, board):
     job = start_job(board, ["env", "PYTHONPATH=/home/lab/.slmdeploy/runtimes/x", "true"], name="x")
     list(job.follow())
     assert "env PYTHONPATH=runtimes/x true" in cli("devices", "jobs", "local").stdout
+
+
+def test_what_runs_stands_first(cli, board):
+    ended = start_job(board, ["true"], name="b-ended")
+    list(ended.follow())
+    running = start_job(board, ["sleep", "600"], name="z-runs")
+    told = cli("devices", "jobs", "local").stdout
+    running.stop()
+    assert told.index(running.id) < told.index(ended.id)

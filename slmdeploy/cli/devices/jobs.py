@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +59,16 @@ def _text(name: str, found: Occupancy) -> str:
         lines.append(
             table_text(
                 ["run", "state", "code", "started", "owner", "command"],
-                [_row(one) for one in found.jobs],
+                [_row(one) for one in sorted(found.jobs, key=_order)],
             )
         )
     return "\n".join(lines)
+
+
+def _order(one: FoundJob) -> tuple[bool, float]:
+    """What runs stands first, then the newest."""
+    age = one.state.age_s
+    return one.state.name != "running", math.inf if age is None else age
 
 
 def _row(one: FoundJob) -> tuple[Any, ...]:
