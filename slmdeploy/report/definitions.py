@@ -63,9 +63,9 @@ milliseconds, and bytes in MiB. The board's sensors are read on the same clock, 
 second, by an agent whose own processor time is in the record. Records and CSV files keep the units
 below. A value that could not be had is shown as `{ABSENT}`, with the reason in a footnote.
 
-Records that were imported from other tools have these metrics only where the tool's definition is
-the same or its raw stamps allow ours; the clock is then the tool's own, and its resolution is in the
-record's notes. They stand in tables of their own (see [android.md](android.md)).
+Records that were imported from other tools have these metrics only where the tool's definition
+is the same or its raw stamps allow ours; the clock is then the tool's own, and its resolution is
+in the record's notes. They stand in tables of their own (see [android.md](android.md)).
 
 """
 
