@@ -111,7 +111,8 @@ def test_every_module_of_the_room_is_a_command_or_a_helper():
     commands = {module.split(".")[2] for module in COMMAND_MODULES}
     helpers = {
         *("app", "console", "errors", "lazy", "measured", "options", "outcome", "progress"),
-        "rungs", "runs_import",
+        "rungs",
+        "runs_import",
     }
     assert modules == (commands | helpers) - {"devices"}
 

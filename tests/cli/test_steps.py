@@ -308,7 +308,7 @@ def test_runs_list_with_json_leaves_the_samples_out(cli_json, step):
             "device": "pi5-a",
             "status": "valid",
             "reason": None,
-                "imported": None,
+            "imported": None,
         }
     ]
 
