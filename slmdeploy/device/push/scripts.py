@@ -63,15 +63,16 @@ home=$1
 if [ "$2" = write ]; then
   mkdir -p "$home/blobs" "$home/incoming" && : >"$home/incoming/.try" &&
     rm -f "$home/incoming/.try" || exit 1
-  # What pushes of the days before left when they were cut off.
+  # What pushes of the days before left when they were cut off. In minutes, since toybox takes
+  # "-mtime +0" for older than a moment.
   set -- "$home"/incoming/*
   if [ -e "$1" ]; then
-    find "$home/incoming" -type f -mtime +0 -exec rm -f {} + 2>/dev/null
-    find "$home/incoming" -depth -mindepth 1 -type d -mtime +0 -exec rmdir {} + 2>/dev/null
+    find "$home/incoming" -type f -mmin +1440 -exec rm -f {} + 2>/dev/null
+    find "$home/incoming" -depth -mindepth 1 -type d -mmin +1440 -exec rmdir {} + 2>/dev/null
   fi
   set -- "$home"/bundles/*/*.part-* "$home"/runtimes/*/*.part-*
   for left; do
-    [ ! -e "$left" ] || find "$left" -prune -mtime +0 -exec rm -rf {} +
+    [ ! -e "$left" ] || find "$left" -prune -mmin +1440 -exec rm -rf {} +
   done
 fi
 there=$home

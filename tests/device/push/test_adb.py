@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -73,6 +75,8 @@ def test_a_push_that_is_cut_goes_on_where_it_stopped(
         phone.set(features=True, cut_after_bytes=3_500_000)
         with pytest.raises(ConnectError, match="the same command goes on"):
             push(*bundle, None, transport)
+        for left in (phone.home / "incoming").rglob("*"):
+            os.utime(left, (time.time() - 30, time.time() - 30))  # older than a moment
         phone.set(features=True)
         phone.attach()
         done = push(*bundle, None, transport)
