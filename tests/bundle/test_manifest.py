@@ -8,11 +8,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from slmdeploy.bundle.manifest import Manifest, MethodInfo, RungResult
+from slmdeploy.bundle.manifest import (
+    ArtifactInfo,
+    FileInfo,
+    Manifest,
+    MethodInfo,
+    RungResult,
+    TokenizerInfo,
+)
 from slmdeploy.compress.recipe import BUILTIN_RECIPES
 from tests.bundle.bundles import manifest
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
+digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 plain = st.none() | st.booleans() | st.integers() | numbers | st.text(max_size=8)
 documents = st.recursive(
     plain,
@@ -34,6 +42,8 @@ def strategies():
     st.register_type_strategy(float, numbers)
     for kind in (MethodInfo, RungResult):  # fields with factories, which hypothesis would give
         st.register_type_strategy(kind, fields_of(kind))
+    for kind in (FileInfo, TokenizerInfo, ArtifactInfo):  # hypothesis knows no patterns of pydantic
+        st.register_type_strategy(kind, fields_of(kind, sha256=digests))
     yield
     st.register_type_strategy(float, st.floats())
 
