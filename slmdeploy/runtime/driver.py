@@ -29,6 +29,12 @@ from slmdeploy.transport.base import Transport
 __all__ = ["ProcessRunner"]
 
 
+_NAMES = ("float32", "float64", "float16", "uint8", "int8", "int16", "int32", "int64", "bool")
+# A list, since other packages add types of their own to numpy (bfloat16).
+_DTYPES: dict[str, np.dtype[Any]] = {name: np.dtype(name) for name in _NAMES}
+"""What an output may be made of (``docs/runner-protocol.md``)."""
+
+
 class ProcessRunner:
     """One process on the device per call; nothing is left there afterwards.
 
@@ -175,7 +181,7 @@ class ProcessRunner:
         for data in outputs:
             try:
                 index, file = int(data["index"]), str(data["file"])
-                dtype = np.dtype(str(data["dtype"])).newbyteorder("<")
+                dtype = _DTYPES[str(data["dtype"])].newbyteorder("<")
                 shape = tuple(int(size) for size in data["shape"])
             except (KeyError, TypeError, ValueError) as error:
                 raise RunnerError(
