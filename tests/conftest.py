@@ -9,6 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Before any test imports torch or huggingface_hub, which read these once.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -18,6 +19,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Neither the configuration nor the terminal of whoever runs the tests.
 os.environ["SLMDEPLOY_SSH_CONFIG"] = "none"
 os.environ["SLMDEPLOY_PROMPT"] = "never"
+
+# A computer that is busy is no fault of what is tested.
+settings.register_profile(
+    "slmdeploy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("slmdeploy")
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRE_BOARDS = "SLMDEPLOY_REQUIRE_BOARDS"
