@@ -20,6 +20,7 @@ from slmdeploy.runtime.wheel_packages import find_package, numpy_wheel, runtime_
 from slmdeploy.steps.provisioning import Provisioned, provision_device, unprovision_device
 from tests.boards.emulated import OwnBoard
 from tests.boards.emulated_board import EmulatedBoard
+from tests.boards.sshd import SshdBoard
 
 MODULES = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
 VERSIONS = {"litert": "2.3.0", "tflite-runtime": "2.14.0", "executorch": "1.5.1"}
@@ -145,8 +146,9 @@ def test_what_is_not_here_is_named_before_anything_is_sent(
 
 
 def test_a_dead_board_does_not_stop_the_others(
-    sshd_board: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_sshd: SshdBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fine = own_sshd.device()
     lab = tmp_path / "lab"
     lab.mkdir()
     monkeypatch.chdir(lab)
@@ -157,12 +159,12 @@ def test_a_dead_board_does_not_stop_the_others(
         port = 1
         board = "rpi5"
         [devices.fine]
-        host = "{sshd_board.host}"
-        port = {sshd_board.port}
-        user = "{sshd_board.user}"
+        host = "{fine.host}"
+        port = {fine.port}
+        user = "{fine.user}"
         board = "rpi5"
-        identity_file = "{sshd_board.identity_file}"
-        host_key = "{sshd_board.host_key}"
+        identity_file = "{fine.identity_file}"
+        host_key = "{fine.host_key}"
         """
     )
     attempts = {a.subject: a for a in pipeline.provision(["board=rpi5"], "executorch")}
