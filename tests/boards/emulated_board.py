@@ -27,7 +27,7 @@ from tests.boards.places import BoardError
 from tests.boards.rootfs import USER, rootfs
 from tests.boards.sensor_files import Sensors, write_in_place
 from tests.boards.slots import take_slot
-from tests.boards.sshd_wait import wait_for_banner
+from tests.boards.sshd_wait import wait_for_banner, wait_for_refusal
 
 if TYPE_CHECKING:
     from slmdeploy.device.types import Device
@@ -247,8 +247,16 @@ class EmulatedBoard:
             swap.write_text(none if size is None else "0")
 
     def stop_sshd(self) -> None:
-        """End sshd and every session: its port refuses connections. The rest goes on."""
-        self.root(["/bin/sh", "-c", ": > /run/sshd-off; pkill -KILL sshd; :"])
+        """End sshd and every session: its port refuses connections. The rest goes on.
+
+        Raises:
+            BoardError: Something listens there still.
+        """
+        end = ["/bin/sh", "-c", ": > /run/sshd-off; pkill -KILL sshd; :"]
+        address = (self.address, self.port)
+        # A killed process closes its port a moment later, and one may just have been started.
+        if not wait_for_refusal(address, each_time=lambda: self.root(end), seconds=BOOT_SECONDS):
+            raise BoardError(f"{self.name} still listens at port {self.port}")
 
     def start_sshd(self) -> None:
         """Let sshd listen again."""

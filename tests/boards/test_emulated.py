@@ -160,9 +160,11 @@ def test_two_boards_have_addresses_of_their_own(own_board: OwnBoard) -> None:
 def test_a_stopped_sshd_refuses_and_a_hanging_one_says_nothing(mended: EmulatedBoard) -> None:
     address = (mended.address, mended.port)
     mended.stop_sshd()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address)
-    mended.start_sshd()
+    try:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address).close()
+    finally:
+        mended.start_sshd()
     mended.hang_sshd()
     with socket.create_connection(address) as hanging:
         hanging.settimeout(0.2)
