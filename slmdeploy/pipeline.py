@@ -266,6 +266,7 @@ def push(
     devices: Sequence[str],
     verify: bool = False,
     dry_run: bool = False,
+    steal: bool = False,
     progress: Progress = silent,
 ) -> tuple[Attempt[Pushed], ...]:
     """Bring a bundle and its runner to devices, to all at once.
@@ -275,15 +276,19 @@ def push(
         devices: Selectors, as ``--device`` takes them.
         verify: Hash all that is there, even what has not changed since it was verified.
         dry_run: Only look what would be sent.
+        steal: Take a board that somebody else measures on.
         progress: Is told what is sent.
     """
     from slmdeploy.bundle.folder import open_bundle
+    from slmdeploy.device.runs.settings_plan import Use
     from slmdeploy.steps.ready import push_to
 
-    opened = open_bundle(bundle)
+    opened, use = open_bundle(bundle), Use(steal)
     return at_once(
         devices,
-        lambda device, told: push_to(opened, device, verify=verify, dry_run=dry_run, progress=told),
+        lambda device, told: push_to(
+            opened, device, verify=verify, dry_run=dry_run, use=use, progress=told
+        ),
         progress,
     )
 

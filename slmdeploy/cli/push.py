@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from slmdeploy.cli.console import Console, bytes_text
-from slmdeploy.cli.options import bundle_argument, common, device_option, dry_run_option
+from slmdeploy.cli.options import (
+    bundle_argument,
+    common,
+    device_option,
+    dry_run_option,
+    steal_option,
+)
 from slmdeploy.cli.outcome import finish
 
 if TYPE_CHECKING:
@@ -23,22 +29,35 @@ __all__ = ["command"]
 @click.option(
     "--verify", is_flag=True, help="Hash what is there, even if it has not changed since."
 )
+@steal_option
 @dry_run_option
 @common
 def command(
-    *, console: Console, bundle: Path, devices: tuple[str, ...], verify: bool, dry_run: bool
+    *,
+    console: Console,
+    bundle: Path,
+    devices: tuple[str, ...],
+    verify: bool,
+    steal: bool,
+    dry_run: bool,
 ) -> int:
     """Bring BUNDLE and its runner to each device, to all at once.
 
     What is there already is not sent again, nor are parts that another version shares, nor
     what arrived before the last push was cut off. The tokenizer and the golden vectors
-    stay here. A cut leaves the old bundle or the new one, never half of one.
+    stay here. A cut leaves the old bundle or the new one, never half of one. A board that
+    somebody measures on is left alone: what is sent would disturb it.
     """
     from slmdeploy import pipeline
 
     with console.progress() as progress:
         attempts = pipeline.push(
-            bundle, devices=devices, verify=verify, dry_run=dry_run, progress=progress
+            bundle,
+            devices=devices,
+            verify=verify,
+            dry_run=dry_run,
+            steal=steal,
+            progress=progress,
         )
     for attempt in attempts:
         for remark in attempt.value.remarks if attempt.value is not None else ():

@@ -188,19 +188,21 @@ class Command:
 
     def finish(self, selector: selectors.BaseSelector) -> "tuple[str | None, str]":
         """End it; gives its text, or none and the reason."""
-        process, late = self.running, self.late()
+        process, left_ns = self.running, self.end_ns - now_ns()
         self.running = None
         if process is None or process.stdout is None:
             return None, "it did not run"
         selector.unregister(process.stdout)
         process.stdout.close()
-        if late:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(left_ns, 0) / 1e9)  # it has closed its output: not yet its end
+        if process.returncode is None:
             with contextlib.suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             within = f" within {self._timeout_ns / 1e9:g} s" if self.end_ns else ""
             return None, f"it did not end{within}"
-        code = process.wait()
+        code = process.returncode
         text = self._said.decode("utf-8", "replace")
         if code == 0:
             return text, ""

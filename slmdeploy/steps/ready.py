@@ -140,15 +140,27 @@ def push_to(
     *,
     verify: bool = False,
     dry_run: bool = False,
+    use: Use = USUAL,
     progress: Progress,
 ) -> Pushed:
-    """Connect and push, or with ``dry_run`` only look what would be sent."""
+    """Connect, take the board and push, or with ``dry_run`` only look what would be sent.
+
+    What is sent would disturb a measurement: a board that somebody measures on is left to
+    them, unless ``use`` says to take it.
+
+    Raises:
+        DeviceError: The device is away, refuses us, is in use or has no room.
+        HostError: This computer cannot make the runner.
+    """
     progress(Step(f"connect to {device.name}"))
     with closing(retried(lambda: connect(device), Patience(CONNECT_SECONDS))) as transport:
         progress(Step(f"connect to {device.name}", finished=True))
-        done, _ = deploy(
-            bundle, device, transport, verify=verify, dry_run=dry_run, progress=progress
-        )
+        with ExitStack() as stack:
+            if not dry_run and no_runner_reason(bundle, device) is None:
+                _lease(stack, device, transport, use, progress)
+            done, _ = deploy(
+                bundle, device, transport, verify=verify, dry_run=dry_run, progress=progress
+            )
     return Pushed(
         device=device.name,
         bundle_dir=done.bundle_dir,

@@ -7,6 +7,7 @@ and every ``--targets-dir`` come before them, so a project may have its own idea
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from slmdeploy.target.profile import OPTIONS, TargetProfile
 __all__ = [
     "TargetEntry",
     "find_target",
+    "known_boards",
     "list_targets",
     "load_target",
     "search_dirs",
@@ -78,6 +80,15 @@ def list_targets(dirs: Sequence[Path] = ()) -> tuple[TargetEntry, ...]:
     for entry in _entries(search_dirs(dirs)):
         found.setdefault(entry.name, entry)
     return tuple(found[name] for name in sorted(found))
+
+
+def known_boards(dirs: Sequence[Path] = ()) -> tuple[str, ...]:
+    """The boards that profiles are for, sorted; a profile with a fault is passed over."""
+    boards = set()
+    for entry in list_targets(dirs):
+        with contextlib.suppress(ProfileError):
+            boards.add(load_target(str(entry.path), dirs).board)
+    return tuple(sorted(boards))
 
 
 def find_target(name_or_path: str, dirs: Sequence[Path] = ()) -> TargetEntry:

@@ -110,6 +110,8 @@ class LocalTransport(CommandTransport):
         except OSError as error:
             reason = error.strerror or str(error)
             return _NotStarted(126, f"{argv[0]}: {reason}")
+        except ValueError as error:  # a word with a NUL, which no command line can hold
+            return _NotStarted(126, f"{argv[0]!r}: {error}")
 
 
 class LocalProcess:

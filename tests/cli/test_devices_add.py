@@ -56,6 +56,13 @@ def test_add_with_a_label_of_another_form_ends_with_2(cli, board):
     assert "KEY=VALUE" in done.stderr
 
 
+def test_add_with_a_board_that_no_target_is_for_says_so(cli, board, sshd_board):
+    fingerprint = fingerprint_of(sshd_board.host_key)
+    done = cli(*board, "--fingerprint", fingerprint, "--board", "rpi55")
+    assert done.exit_code == 0
+    assert "No target is for the board 'rpi55'. Did you mean rpi5?" in done.stderr
+
+
 def test_add_dry_run_shows_the_key_and_writes_nothing(cli, board, sshd_board, project):
     done = cli(*board, "--dry-run")
     assert done.exit_code == 0

@@ -189,6 +189,13 @@ def test_a_command_that_hangs_is_ended_and_delays_nothing(start, tmp_path) -> No
     assert sum(line.get("read") == [0] for line in running.lines) >= 5
 
 
+def test_a_command_that_closes_its_output_and_goes_on_is_ended_too(start) -> None:
+    script = "exec > /dev/null 2>&1; exec sleep 600"
+    running = start({"sources": [command("sh", "-c", script, timeout_s=0.5)]})
+    missed = running.until(lambda line: "miss" in line)
+    assert list(missed["miss"].values()) == ["it did not end within 0.5 s"]
+
+
 def test_a_command_is_a_text_and_a_failed_one_a_reason(start) -> None:
     sources = [
         command("echo", "throttled=0x0", every_s=None),

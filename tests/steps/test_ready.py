@@ -14,14 +14,15 @@ from slmdeploy.device.runs.settings_plan import Use, Wanted
 from slmdeploy.errors import AuthError, ConnectError, DeviceError
 from slmdeploy.progress import silent
 from slmdeploy.steps import ready as room
-from slmdeploy.steps.ready import planned, ready
+from slmdeploy.steps.ready import planned, push_to, ready
 
 
 @pytest.fixture
 def deployed(monkeypatch):
     """Nothing is brought to the board; gives what ``ready`` asked to be."""
     asked = []
-    place = SimpleNamespace(runner_dir="/r", model_path="/m")
+    sizes = {"sent_bytes": 0, "skipped_bytes": 0, "copied_bytes": 0, "remarks": ()}
+    place = SimpleNamespace(runner_dir="/r", model_path="/m", bundle_dir="/b", **sizes)
 
     def deploy(bundle, device, transport, **how):
         asked.append((bundle, transport))
@@ -52,6 +53,21 @@ def test_a_board_that_is_in_use_is_refused_before_anything_is_sent(sshd_board, d
         with pytest.raises(DeviceError, match=r"in use: eve@b.*slmdeploy bench x"):
             stack.enter_context(ready(bundle, sshd_board, silent))
     assert deployed == []
+
+
+def test_a_push_does_not_disturb_a_measurement(sshd_board, deployed, bundle):
+    with ExitStack() as stack:
+        transport = stack.enter_context(closing(connect(sshd_board)))
+        stack.enter_context(leased(transport, owner="eve@b"))
+        with pytest.raises(DeviceError, match="in use: eve@b"):
+            push_to(bundle, sshd_board, progress=silent)
+    assert deployed == []
+
+
+def test_looking_what_would_be_pushed_disturbs_nobody(sshd_board, deployed, bundle):
+    with closing(connect(sshd_board)) as transport, leased(transport, owner="eve@b"):
+        push_to(bundle, sshd_board, dry_run=True, progress=silent)
+    assert len(deployed) == 1
 
 
 def test_stealing_is_said_aloud(sshd_board, deployed, bundle):

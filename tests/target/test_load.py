@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from slmdeploy.errors import ProfileError, UnknownNameError
-from slmdeploy.target.load import find_target, list_targets, load_target, shipped_dir
+from slmdeploy.target.load import find_target, known_boards, list_targets, load_target, shipped_dir
 
 BASE = """
 board = "rpi5"
@@ -115,6 +115,14 @@ def test_further_folders_come_before_the_projects(targets, tmp_path):
     other.mkdir()
     (other / "mine.toml").write_text(BASE + '[export]\nkernels = "portable"\n')
     assert load_target("mine", [other]).export.kernels == "portable"
+
+
+def test_the_boards_are_those_of_all_sound_profiles(targets):
+    targets("mine", 'extends = "rpi5-executorch"\nboard = "rock5b"\n')
+    targets("broken", 'runtme = "litert"\n')
+    boards = known_boards()
+    assert {"rock5b", "rpi5", "android"} <= set(boards)
+    assert list(boards) == sorted(boards)
 
 
 def test_a_folder_of_targets_that_does_not_exist_is_refused(tmp_path):

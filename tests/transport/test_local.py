@@ -59,3 +59,9 @@ def test_a_folder_cannot_be_run(tmp_path: Path):
     result = LocalTransport().run([str(tmp_path)])
     assert result.code == 126
     assert "Permission denied" in result.stderr
+
+
+def test_a_word_with_a_nul_cannot_be_run():
+    result = LocalTransport().run(["echo", "a\0b"])
+    assert result.code == 126
+    assert "null byte" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,7 @@ def command(*, console: Console, in_project: bool | None, **given: Any) -> None:
         login=not given["no_login"],
         dry_run=given["dry_run"],
     )
-    for note in _notes(added):
+    for note in (*_notes(added), *_unknown_board(added)):
         console.note(note)
     console.show("slmdeploy/devices-add/1", vars(added), lambda: _text(added))
     if not added.dry_run:
@@ -105,6 +106,17 @@ def _text(added: Added) -> str:
     verb = "would be added" if added.dry_run else "added"
     key = f", host key {added.key.described}" if added.key is not None else ""
     return f"{added.device.name}: {verb} to {added.file}{key}"
+
+
+def _unknown_board(added: Added) -> list[str]:
+    from slmdeploy.target.load import known_boards
+
+    board, known = added.device.board, known_boards()
+    if board is None or board in known:
+        return []
+    near = difflib.get_close_matches(board, known, 1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    return [f"No target is for the board {board!r}.{meant} Targets are for {', '.join(known)}."]
 
 
 def _notes(added: Added) -> list[str]:

@@ -69,8 +69,9 @@ def _text(device: str, done: Provisioned) -> str:
     python = f" in {ready.python} ({ready.python_version})" if ready.python else ""
     origin = "brought" if ready.numpy_brought else "the device's own"
     numpy = f" with numpy {ready.numpy} ({origin})" if ready.numpy else ""
+    version = ready.version or "of unknown version"
     return (
-        f"{device}: {ready.name} {ready.version}{python}{numpy} ran a tiny model; sent {sent}: "
+        f"{device}: {ready.name} {version}{python}{numpy} ran a tiny model; sent {sent}: "
         f"{ready.folder}"
     )
 

@@ -57,7 +57,7 @@ class InstalledRuntime:
 
     Attributes:
         name: ``executorch``, ``litert`` or ``tflite-runtime``.
-        version: Of the runtime.
+        version: Of the runtime; ``None`` where its runner does not say it.
         folder: Its files, absolute.
         python: The interpreter that it is made for; ``None`` for a native one.
         python_version: Of the interpreter, as in ``3.11.2``.
@@ -67,7 +67,7 @@ class InstalledRuntime:
     """
 
     name: str
-    version: str
+    version: str | None
     folder: str
     python: str | None = None
     python_version: str | None = None
@@ -179,7 +179,7 @@ def _read(text: str, folders: Iterable[str], home: str) -> InstalledRuntime | No
             return None
         return InstalledRuntime(
             name=str(said["name"]),
-            version=str(said["version"]),
+            version=_optional(said["version"]),
             folder=f"{home}/runtimes/{folder}",
             python=_optional(said["python"]),
             python_version=_optional(said["python_version"]),

@@ -28,8 +28,8 @@ _TELLING = (
 )
 
 
-def run_native(transport: Transport, folder: str, files: RunnerFiles) -> str:
-    """Run a model with the native runner; gives the runtime's version.
+def run_native(transport: Transport, folder: str, files: RunnerFiles) -> str | None:
+    """Run a model with the native runner; gives the runtime's version if it says one.
 
     Args:
         transport: The way to the device.
@@ -45,7 +45,8 @@ def run_native(transport: Transport, folder: str, files: RunnerFiles) -> str:
         outputs, events = runner.invoke(request)
     _compare([float(y) for y in outputs[0].ravel()] if outputs else [])
     start: Mapping[str, Any] = next((e.data for e in events if e.kind == "start"), {})
-    return str(start.get("runtime_version") or "unknown")
+    version = start.get("runtime_version")
+    return None if version is None else str(version)
 
 
 def run_python(
