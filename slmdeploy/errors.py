@@ -15,6 +15,7 @@ Each class carries the exit code that ``cli/`` returns for it.
     + TokenizerError                 no tokenizer, or one that disagrees
     + RecipeError                    a recipe that this model or runtime cannot take
     + ExportError                    the exporter failed
+    + EvaluationError                an artifact that our evaluator cannot compute
     + ParityError                    a rung of the ladder broke on the host
   x DeviceError                   4  a device failed, or its rung did
     + ConnectError                   away, refused, timed out
@@ -48,6 +49,7 @@ __all__ = [
     "DeviceError",
     "DeviceParityError",
     "DiskSpaceError",
+    "EvaluationError",
     "ExportError",
     "HostError",
     "HostKeyError",
@@ -164,6 +166,10 @@ class RecipeError(ModelError):
 
 class ExportError(ModelError):
     """The exporter could not make an artifact of this model."""
+
+
+class EvaluationError(ModelError):
+    """An artifact asks for an operator, or a form of one, that our evaluator does not compute."""
 
 
 class ParityError(ModelError):

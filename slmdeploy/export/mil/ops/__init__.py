@@ -1,0 +1,1 @@
+"""Operators of ML Programs, one concern a file; ``registry`` has them all by name."""
