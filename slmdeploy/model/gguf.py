@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from slmdeploy.model.audit import audit_headers
 from slmdeploy.model.checks import check_vocabulary, tokenizer_remarks
 from slmdeploy.model.families import family_for
 from slmdeploy.model.gguf_source import open_gguf_source
@@ -26,7 +27,8 @@ def read_gguf(ref: ModelRef, path: Path) -> Model:
     """
     source = open_gguf_source(path)
     metadata = source.file.metadata
-    config = family_for(source.hf_config).config(source.hf_config)
+    family = family_for(source.hf_config)
+    config = family.config(source.hf_config)
     tokenizer, reason = gguf_tokenizer(metadata, path)
     licence = licence_of_gguf(metadata, path)
     kind = source.quantization
@@ -44,5 +46,6 @@ def read_gguf(ref: ModelRef, path: Path) -> Model:
         note=None if kind is None else f"dequantized {kind}",
         compression=kind,
         remarks=tokenizer_remarks(tokenizer)
-        + check_vocabulary(source, config.vocab_size, tokenizer),
+        + check_vocabulary(source, config.vocab_size, tokenizer)
+        + audit_headers(config, family, source),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["GgufSource", "open_gguf_source"]
 
 _FLOATS = ("F32", "F16", "BF16", "F64")
+_PIECE_VALUES = 2**20
 _HEADS_OF = {".q_proj.": "num_attention_heads", ".k_proj.": "num_key_value_heads"}
 
 
@@ -71,6 +74,20 @@ class GgufSource:
         """The file."""
         return (self.file.path,)
 
+    def file_of(self, name: str) -> Path:
+        """The file, which holds every tensor."""
+        self._tensor(name)
+        return self.file.path
+
+    def pieces(self, name: str) -> Iterator[NDArray[np.float32]]:
+        """Dequantize a tensor's rows some at a time; see ``WeightSource``."""
+        tensor = self._tensor(name)
+        width = tensor.meta.shape[-1]
+        rows = tensor.meta.parameters // max(width, 1)
+        step = max(_PIECE_VALUES // max(width, 1), 1)
+        for first in range(0, rows, step):
+            yield _values(self.file.path, tensor, first, min(step, rows - first)).ravel()
+
     def load(self, name: str) -> Tensor:
         """Dequantize a tensor to float32.
 
@@ -116,20 +133,31 @@ def open_gguf_source(path: Path) -> GgufSource:
     return GgufSource(open_gguf(path))
 
 
-def _values(path: Path, tensor: GgufTensor) -> NDArray[np.float32]:
-    """A tensor's values in a new array of float32."""
+def _values(
+    path: Path, tensor: GgufTensor, first: int = 0, rows: int | None = None
+) -> NDArray[np.float32]:
+    """A tensor's values, or those of some rows, in a new array of float32."""
     import numpy as np
 
     gguf = import_gguf()
     kind = gguf.GGMLQuantizationType(tensor.kind)
     block, width = gguf.GGML_QUANT_SIZES[kind]
-    shape = tensor.meta.shape
-    raw = np.memmap(path, np.uint8, "r", tensor.offset, (tensor.meta.nbytes,))
+    shape = tensor.meta.shape if rows is None else (rows, tensor.meta.shape[-1])
+    row_bytes = shape[-1] // block * width
+    nbytes = math.prod(shape[:-1]) * row_bytes
+    if not nbytes:
+        return np.zeros(shape, np.float32)
+    try:
+        raw = np.memmap(path, np.uint8, "r", tensor.offset + first * row_bytes, (nbytes,))
+    except (OSError, ValueError) as error:
+        raise ModelReadError(
+            f"Tensor {tensor.name!r} in {path} cannot be read: {error}."
+        ) from error
     try:
         if kind.name == "F64":
             values = raw.view(np.float64)
         else:
-            values = gguf.dequantize(raw.reshape(*shape[:-1], shape[-1] // block * width), kind)
+            values = gguf.dequantize(raw.reshape(*shape[:-1], row_bytes), kind)
     except NotImplementedError as error:
         raise ModelReadError(
             f"Tensor {tensor.name!r} in {path} is {kind.name}, which the gguf package cannot "

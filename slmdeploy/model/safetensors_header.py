@@ -60,7 +60,7 @@ def read_header(path: Path) -> dict[str, TensorMeta]:
         raise ModelReadError(f"{path} cannot be read: {error.strerror}.") from error
     header = _parse(path, raw)
     return {
-        name: _meta(path, name, entry, size - 8 - length)
+        name: _meta(path, name, entry, 8 + length, size)
         for name, entry in header.items()
         if name != _METADATA
     }
@@ -76,7 +76,8 @@ def _parse(path: Path, raw: bytes) -> dict[str, Any]:
     return header
 
 
-def _meta(path: Path, name: str, entry: Any, data_bytes: int) -> TensorMeta:
+def _meta(path: Path, name: str, entry: Any, start: int, size: int) -> TensorMeta:
+    data_bytes = size - start
     try:
         kind, shape = str(entry["dtype"]), tuple(int(size) for size in entry["shape"])
         begin, end = (int(offset) for offset in entry["data_offsets"])
@@ -89,7 +90,7 @@ def _meta(path: Path, name: str, entry: Any, data_bytes: int) -> TensorMeta:
     dtype, width = DTYPES[kind]
     if end - begin != math.prod(shape) * width:
         raise _damaged(path, f"tensor {name!r} of shape {list(shape)} has {end - begin} bytes")
-    return TensorMeta(shape, dtype, end - begin)
+    return TensorMeta(shape, dtype, end - begin, start + begin)
 
 
 def _damaged(path: Path, why: str) -> ModelReadError:

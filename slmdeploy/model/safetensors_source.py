@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slmdeploy.errors import MissingExtraError, ModelReadError
 from slmdeploy.model.extras import import_torch
 from slmdeploy.model.safetensors_header import read_header
-from slmdeploy.model.weights import TensorMeta, require_finite, tensor_missing
+from slmdeploy.model.weights import FLOATS, TensorMeta, require_finite, tensor_missing
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["INDEX_NAME", "SINGLE_NAME", "SafetensorsSource", "open_safetensors"]
+__all__ = ["INDEX_NAME", "SINGLE_NAME", "SafetensorsSource", "floats", "open_safetensors"]
 
 SINGLE_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.safetensors")
-_LOADABLE = ("float32", "float16", "bfloat16", "float64")
 _NAMES_SHOWN = 3
+_PIECE_BYTES = 4 * 2**20
 
 
 class SafetensorsSource:
@@ -55,6 +57,24 @@ class SafetensorsSource:
         """The files, sorted by name."""
         return tuple(sorted({path for path, _ in self._tensors.values()}))
 
+    def file_of(self, name: str) -> Path:
+        """The shard that holds a tensor."""
+        self._meta(name)
+        return self._tensors[name][0]
+
+    def pieces(self, name: str) -> Iterator[NDArray[np.float32]]:
+        """Read a tensor's values a few megabytes at a time; see ``WeightSource``."""
+        meta, path = self._meta(name), self._tensors[name][0]
+        _require_float(meta, name, path)
+        try:
+            with path.open("rb") as file:
+                file.seek(meta.begin)
+                for begin in range(0, meta.nbytes, _PIECE_BYTES):
+                    raw = file.read(min(_PIECE_BYTES, meta.nbytes - begin))
+                    yield floats(raw, meta.dtype)
+        except (OSError, ValueError) as error:
+            raise ModelReadError(f"Tensor {name!r} in {path} cannot be read: {error}.") from error
+
     def load(self, name: str) -> Tensor:
         """Read a tensor as float32 through a memory map.
 
@@ -64,17 +84,36 @@ class SafetensorsSource:
             MissingExtraError: safetensors or torch is not installed.
         """
         meta, path = self._meta(name), self._tensors[name][0]
-        if meta.dtype not in _LOADABLE:
-            raise ModelReadError(
-                f"Tensor {name!r} in {path} is stored as {meta.dtype}; "
-                f"only {', '.join(_LOADABLE)} are read as weights."
-            )
+        _require_float(meta, name, path)
         return require_finite(_load_tensor(path, name), name, path)
 
     def _meta(self, name: str) -> TensorMeta:
         if name not in self._tensors:
             raise tensor_missing(name, self.files()[0].parent if self._tensors else Path())
         return self._tensors[name][1]
+
+
+def floats(raw: bytes, dtype: str) -> NDArray[np.float32]:
+    """Values as a file has them, little-endian, as float32.
+
+    Args:
+        raw: Whole values.
+        dtype: One of ``FLOATS``.
+    """
+    import numpy as np
+
+    if dtype == "bfloat16":  # the upper half of a float32
+        return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
+    kind = {"float32": "<f4", "float16": "<f2", "float64": "<f8"}[dtype]
+    return np.frombuffer(raw, kind).astype(np.float32, copy=False)
+
+
+def _require_float(meta: TensorMeta, name: str, path: Path) -> None:
+    if meta.dtype not in FLOATS:
+        raise ModelReadError(
+            f"Tensor {name!r} in {path} is stored as {meta.dtype}; "
+            f"only {', '.join(FLOATS)} are read as weights."
+        )
 
 
 def open_safetensors(folder: Path) -> SafetensorsSource:

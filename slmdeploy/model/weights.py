@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,9 +12,14 @@ from slmdeploy.errors import ModelReadError
 from slmdeploy.model.extras import import_torch
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["TensorMeta", "WeightSource", "require_finite", "tensor_missing"]
+__all__ = ["FLOATS", "TensorMeta", "WeightSource", "require_finite", "tensor_missing"]
+
+FLOATS = ("float32", "float16", "bfloat16", "float64")
+"""The dtypes of a checkpoint that are read as weights."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +31,13 @@ class TensorMeta:
         dtype: How it is stored: ``float32``, ``float16``, ``bfloat16``, an integer type,
             or a type of GGUF such as ``Q4_1``.
         nbytes: Bytes it takes in its file.
+        begin: Where its data begin, in bytes from the start of the file.
     """
 
     shape: tuple[int, ...]
     dtype: str
     nbytes: int
+    begin: int = field(default=0, compare=False)
 
     @property
     def parameters(self) -> int:
@@ -59,6 +67,18 @@ class WeightSource(Protocol):
             ModelReadError: There is no such tensor, it cannot be read, or it holds
                 values that are not finite.
         """
+
+    def pieces(self, name: str) -> Iterator[NDArray[np.float32]]:
+        """Read a tensor's values a few megabytes at a time, without torch.
+
+        Whether they are finite is not looked at.
+
+        Raises:
+            ModelReadError: There is no such tensor, or it cannot be read.
+        """
+
+    def file_of(self, name: str) -> Path:
+        """The file (the shard) that holds a tensor."""
 
     def files(self) -> tuple[Path, ...]:
         """The files that hold the tensors, sorted by name."""
