@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
     from slmdeploy.model.tokenizer import Tokenizer
 
-__all__ = ["Bundle", "file_table", "finish", "open_bundle", "read_manifest"]
+__all__ = [
+    "Bundle",
+    "artifact_files",
+    "file_table",
+    "finish",
+    "open_bundle",
+    "read_manifest",
+    "tree_bytes",
+    "tree_sha256",
+]
 
 _PART = MANIFEST_NAME + ".part"
 _EXPORT_AGAIN = "Export it again, or copy the whole folder."
@@ -45,7 +54,7 @@ class Bundle:
 
     @property
     def artifact_path(self) -> Path:
-        """The runtime's file."""
+        """The runtime's file, or its folder."""
         return self.path / self.manifest.artifact.file
 
     def tokenizer(self) -> Tokenizer | None:
@@ -108,7 +117,7 @@ def open_bundle(path: Path, *, verify: bool = False) -> Bundle:
         _put_back(path)
     bundle = Bundle(path, read_manifest(path))
     files = bundle.manifest.files
-    if bundle.manifest.artifact.file not in files:
+    if not artifact_files(bundle.manifest):
         raise BundleError(
             f"{path / MANIFEST_NAME} does not list its artifact "
             f"{bundle.manifest.artifact.file!r} among its files.",
@@ -149,6 +158,29 @@ def read_manifest(folder: Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "file"
         raise BundleError(f"{path}: {where}: {first['msg']}.", hint=_EXPORT_AGAIN) from error
+
+
+def artifact_files(manifest: Manifest) -> tuple[str, ...]:
+    """The artifact's files among those of the manifest: of a folder all that is in it."""
+    file = manifest.artifact.file
+    return tuple(name for name in manifest.files if name == file or name.startswith(f"{file}/"))
+
+
+def tree_bytes(path: Path) -> int:
+    """Size of a file, or of all files of a folder."""
+    return sum(one.stat().st_size for one in _tree(path))
+
+
+def tree_sha256(path: Path) -> str:
+    """sha256 of a file; of a folder that of its files' hashes and paths, a line each."""
+    if path.is_file():
+        return _sha256(path)
+    lines = [f"{_sha256(one)}  {one.relative_to(path).as_posix()}\n" for one in _tree(path)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _tree(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
 
 
 def file_table(folder: Path) -> dict[str, FileInfo]:

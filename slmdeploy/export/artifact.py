@@ -35,6 +35,7 @@ class MethodInfo(_Part):
             plans on the device.
         operators: All operators by name, with the version that the file asks for, as in
             ``{"FULLY_CONNECTED": 5}``; empty where operators have no versions.
+        states: Tensors that outlive a call and that all methods share (Core ML).
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -45,6 +46,7 @@ class MethodInfo(_Part):
     outside: dict[str, int] = Field(default_factory=dict)
     planned_bytes: int | None
     operators: dict[str, int] = Field(default_factory=dict)
+    states: tuple[TensorInfo, ...] = ()
 
 
 class CacheInfo(_Part):

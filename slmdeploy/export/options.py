@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-__all__ = ["ExecutorchOptions", "ExportOptions", "LitertOptions"]
+__all__ = [
+    "CoremlOptions",
+    "DeploymentTarget",
+    "ExecutorchOptions",
+    "ExportOptions",
+    "LitertOptions",
+]
+
+DeploymentTarget = Literal["iOS17", "iOS18"]
+"""Oldest system that loads a Core ML package; macOS 14 and 15 are those of the same year."""
 
 
 class ExecutorchOptions(BaseModel):
@@ -66,5 +75,57 @@ class LitertOptions(BaseModel):
         return self.prefill_chunks[-1]
 
 
-ExportOptions = ExecutorchOptions | LitertOptions
+class CoremlOptions(BaseModel):
+    """Options of the Core ML exporter.
+
+    Attributes:
+        deployment_target: ``iOS18`` has states, functions that share weights and one operator
+            for attention; for ``iOS17`` the cache goes in and out of each call, and there are
+            two packages.
+        context: As for ExecuTorch.
+        prefill_chunk: As for ExecuTorch.
+        logits: As for ExecuTorch.
+        cache_update: ``slice`` writes new keys and values at a place that is known when it
+            runs; ``onehot`` blends them into the whole cache, which has no such place in it.
+            ``None`` for ``slice`` where there are states.
+        compute_units: What an app shall let Core ML use; the manifest and the bundle's README
+            say it, and a package cannot.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deployment_target: DeploymentTarget = "iOS18"
+    context: int | None = Field(default=None, ge=16)
+    prefill_chunk: int = Field(default=64, ge=2, le=4096)
+    logits: Literal["last", "all"] = "last"
+    cache_update: Literal["slice", "onehot"] | None = None
+    compute_units: Literal["all", "cpuOnly", "cpuAndGPU", "cpuAndNeuralEngine"] = (
+        "cpuAndNeuralEngine"
+    )
+
+    @model_validator(mode="after")
+    def _update_goes_with_the_target(self) -> CoremlOptions:
+        if self.cache_update == "slice" and not self.states:
+            raise ValueError(
+                "cache_update 'slice' needs deployment_target 'iOS18'; iOS17 has 'onehot'"
+            )
+        return self
+
+    @property
+    def longest_chunk(self) -> int:
+        """Tokens that one call of ``prefill`` takes at most."""
+        return self.prefill_chunk
+
+    @property
+    def states(self) -> bool:
+        """Whether the cache is kept in states."""
+        return self.deployment_target != "iOS17"
+
+    @property
+    def update(self) -> Literal["slice", "onehot"]:
+        """How new keys and values are written."""
+        return self.cache_update or ("slice" if self.states else "onehot")
+
+
+ExportOptions = ExecutorchOptions | LitertOptions | CoremlOptions
 """Of whichever exporter a target's runtime has."""

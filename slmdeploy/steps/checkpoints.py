@@ -42,11 +42,11 @@ class Checkpoints:
         return self.folder / name
 
     def has(self, *names: str) -> bool:
-        """Whether all these files are there."""
-        return all(self.path(name).is_file() for name in names)
+        """Whether all these files or folders are there."""
+        return all(self.path(name).exists() for name in names)
 
     def write(self, name: str, make: Callable[[Path], None]) -> Path:
-        """Let ``make`` write a file, and give it its name when it is whole.
+        """Let ``make`` write a file or a folder, and give it its name when it is whole.
 
         Raises:
             DiskSpaceError: The disk is full.
@@ -55,6 +55,8 @@ class Checkpoints:
         part = self.path(f"{name}.part-{os.getpid()}")
         try:
             make(part)
+            if self.path(name).is_dir():
+                shutil.rmtree(self.path(name))
             part.replace(self.path(name))
         except OSError as error:
             raise DiskSpaceError(
@@ -62,7 +64,10 @@ class Checkpoints:
                 hint="Make room, or move the cache with SLMDEPLOY_CACHE_DIR.",
             ) from error
         finally:
-            part.unlink(missing_ok=True)
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
         return self.path(name)
 
     def write_json(self, name: str, document: Mapping[str, Any]) -> None:

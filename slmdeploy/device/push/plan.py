@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from slmdeploy.bundle.folder import artifact_files
 from slmdeploy.bundle.manifest import MANIFEST_NAME, Manifest
 from slmdeploy.errors import BundleError, HostError
 from slmdeploy.runtime.protocol import RunnerFiles
@@ -67,7 +68,8 @@ def bundle_folder(bundle_dir: Path, manifest: Manifest) -> Folder:
         BundleError: A file is missing, or has not the size that the manifest names; its
             content is looked at when it is sent.
     """
-    paths = [manifest.artifact.file, MANIFEST_NAME]
+    # A manifest without its artifact is told by the file that is not there.
+    paths = [*(artifact_files(manifest) or (manifest.artifact.file,)), MANIFEST_NAME]
     paths += [path for path in manifest.files if LICENSE.match(PurePosixPath(path).name)]
     items = [_bundle_item(bundle_dir, path, manifest) for path in dict.fromkeys(paths)]
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", manifest.name).lstrip(".-") or "bundle"

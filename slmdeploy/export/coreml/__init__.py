@@ -1,0 +1,1 @@
+"""Core ML: a compressed model to an ML Program package, made on any computer."""

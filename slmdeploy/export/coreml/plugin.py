@@ -1,0 +1,95 @@
+"""Core ML's exporter, as the steps drive it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from slmdeploy.compress.generic import CompressedModule
+from slmdeploy.compress.quantize import Compressed, quiet_torchao
+from slmdeploy.errors import MissingExtraError
+from slmdeploy.export.artifact import Artifact
+from slmdeploy.export.coreml.sizes import PLACES
+from slmdeploy.export.litert.quiet import quiet
+from slmdeploy.export.options import CoremlOptions
+from slmdeploy.export.plugin import Exporter, Golden
+from slmdeploy.model.decoder import Decoder
+from slmdeploy.progress import Progress
+
+try:
+    with quiet_torchao(), quiet():
+        from slmdeploy.export.coreml.exporter import export
+        from slmdeploy.export.coreml.generic import export_module, narrowed
+except ImportError as error:
+    raise MissingExtraError("coreml", "Export to Core ML") from error
+
+__all__ = ["EXPORTER", "CoremlExporter"]
+
+
+class CoremlExporter:
+    """See ``export.plugin.Exporter``."""
+
+    file = "model.mlpackage"
+    consumes = False
+
+    def capacity(self, context: int, options: CoremlOptions) -> int:
+        """Whole multiples of what the Neural Engine takes, and no less than a chunk."""
+        return -(-max(context, options.prefill_chunk) // PLACES) * PLACES
+
+    def converts(self, folder: Path) -> bool:  # noqa: ARG002
+        """Nothing is converted ahead: compression is part of the conversion."""
+        return False
+
+    def convert(
+        self, decoder: Decoder, options: CoremlOptions, folder: Path, progress: Progress
+    ) -> None:
+        """Nothing is converted ahead."""
+
+    def export(
+        self,
+        compressed: Compressed,
+        options: CoremlOptions,
+        destination: Path,
+        *,
+        context: int,
+        converted: Path,  # noqa: ARG002
+        golden: Golden | None,
+        progress: Progress,
+    ) -> Artifact:
+        """Convert both functions, and write the package."""
+        return export(
+            compressed, options, destination, context=context, golden=golden, progress=progress
+        )
+
+    def export_module(
+        self,
+        compressed: CompressedModule,
+        source: nn.Module,  # noqa: ARG002
+        inputs: tuple[Tensor, ...],
+        options: CoremlOptions,
+        destination: Path,
+        *,
+        input_names: tuple[str, ...],
+        output_names: tuple[str, ...],
+        progress: Progress,
+    ) -> Artifact:
+        """Convert the module, and write the package."""
+        return export_module(
+            compressed,
+            inputs,
+            options,
+            destination,
+            input_names=input_names,
+            output_names=output_names,
+            progress=progress,
+        )
+
+    def module_inputs(
+        self, inputs: tuple[Tensor, ...], names: tuple[str, ...]
+    ) -> tuple[Tensor, ...]:
+        """With int32 for int64."""
+        return narrowed(inputs, names)
+
+
+EXPORTER: Exporter = CoremlExporter()

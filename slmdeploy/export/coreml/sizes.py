@@ -1,0 +1,52 @@
+"""Sizes of a Core ML artifact that follow from a configuration alone. No torch, no coremltools."""
+
+from __future__ import annotations
+
+import math
+
+from slmdeploy.compress.recipe import EmbeddingSpec, LinearSpec, Recipe
+from slmdeploy.model.config import DecoderConfig
+
+__all__ = ["PLACES", "RUNNER_BYTES", "artifact_bytes", "cache_bytes", "peak_bytes"]
+
+RUNNER_BYTES = 40 * 2**20
+"""An app's own memory, a guess: nothing of ours runs there."""
+
+PLACES = 32
+"""The cache holds a multiple of this: the Neural Engine is said to refuse states whose
+dimensions are not (apple/coremltools#2631)."""
+
+
+def _bytes(outputs: int, inputs: int, spec: LinearSpec | EmbeddingSpec) -> int:
+    """Weights, and a float16 scale for each group."""
+    weights = math.ceil(outputs * inputs * spec.bits / 8)
+    if spec.bits > 8:
+        return min(weights, 2 * outputs * inputs)
+    return weights + 2 * outputs * (inputs // (spec.group_size or inputs))
+
+
+def artifact_bytes(config: DecoderConfig, recipe: Recipe) -> int:
+    """Estimate of a decoder's artifact, in bytes; graphs and padding left out."""
+    hidden, heads = config.hidden_size, config.heads * config.head_dim
+    body = recipe.body
+    layer = (
+        _bytes(heads + 2 * config.kv_heads * config.head_dim, hidden, body)
+        + _bytes(hidden, heads, body)
+        + _bytes(2 * config.intermediate_size, hidden, body)
+        + _bytes(hidden, config.intermediate_size, body)
+    )
+    floats = recipe.head_spec.bits > 8 and recipe.embedding.bits > 8
+    once = config.tied and (recipe.shares_table or floats)
+    head = _bytes(config.vocab_size, hidden, recipe.head_spec)
+    table = _bytes(config.vocab_size, hidden, recipe.embedding)
+    return config.layers * layer + head + (0 if once else table)
+
+
+def cache_bytes(config: DecoderConfig, capacity: int) -> int:
+    """A cache of float16 keys and values."""
+    return 2 * 2 * config.layers * capacity * config.kv_heads * config.head_dim
+
+
+def peak_bytes(config: DecoderConfig, recipe: Recipe, context: int) -> int:
+    """Estimate of an app's peak resident set, at the full context."""
+    return RUNNER_BYTES + artifact_bytes(config, recipe) + cache_bytes(config, context)
