@@ -17,6 +17,11 @@ A rung is held against the last present one before it. Three rules make the tabl
   in 0.88 of its choices; its LiteRT artifact gave 19.9 dB. Miscompiled ones gave 0 dB
   and less, most below -80. The limits stand between, nearer to the first.
   ``top1_agreement`` is looser, since near-ties of the reference flip for free.
+
+An artifact of Core ML has two rungs in the place of ``artifact``. In ``float32`` our
+evaluator computes with the weights as stored, which differ from the model's in nothing:
+only the order of additions is left (1e-4), and that of scales with weights (1e-3).
+In ``float16`` each result is rounded, as on a device; it is held against ``float32``.
 """
 
 from __future__ import annotations
@@ -27,13 +32,17 @@ from typing import Literal
 __all__ = ["RUNG_KINDS", "THRESHOLDS", "Limits", "Precision", "RungKind", "limits_for"]
 
 Precision = Literal["fp32", "fp16", "int8", "int4"]
-RungKind = Literal["source", "decoder", "compressed", "exported", "artifact", "device"]
+RungKind = Literal[
+    "source", "decoder", "compressed", "exported", "float32", "float16", "artifact", "device"
+]
 
 RUNG_KINDS: tuple[RungKind, ...] = (
     "source",
     "decoder",
     "compressed",
     "exported",
+    "float32",
+    "float16",
     "artifact",
     "device",
 )
@@ -46,6 +55,7 @@ _ABSOLUTE: Limits = {"max_abs_error": 1e-4}
 _FP16: Limits = {"snr_db": 40.0, "top1_agreement": 0.9}
 _INT8: Limits = {"snr_db": 16.0, "top1_agreement": 0.8}
 _INT4: Limits = {"snr_db": 14.0, "top1_agreement": 0.75}
+_CARRIED: Limits = {"max_abs_error": 1e-3}
 _NONE: Limits = {}
 
 THRESHOLDS: Mapping[RungKind, Mapping[Precision, Limits]] = {
@@ -54,6 +64,8 @@ THRESHOLDS: Mapping[RungKind, Mapping[Precision, Limits]] = {
     "decoder": {"fp32": _ABSOLUTE, "fp16": _ABSOLUTE, "int8": _ABSOLUTE, "int4": _ABSOLUTE},
     "compressed": {"fp32": _ABSOLUTE, "fp16": _NONE, "int8": _NONE, "int4": _NONE},
     "exported": {"fp32": _ABSOLUTE, "fp16": _FP16, "int8": _INT8, "int4": _INT4},
+    "float32": {"fp32": _ABSOLUTE, "fp16": _ABSOLUTE, "int8": _CARRIED, "int4": _CARRIED},
+    "float16": {"fp32": _FP16, "fp16": _FP16, "int8": _FP16, "int4": _FP16},
     "artifact": {"fp32": _ABSOLUTE, "fp16": _FP16, "int8": _INT8, "int4": _INT4},
     # Another instruction set adds in another order, which quantizers amplify as above.
     "device": {"fp32": _ABSOLUTE, "fp16": _FP16, "int8": _INT8, "int4": _INT4},

@@ -19,6 +19,10 @@ CAUSES: Mapping[RungKind, str] = {
     " at 8 bits (--recipe).",
     "exported": "The exported program is not the module: a branch or a Python number was frozen"
     " while tracing, or a cache buffer is not written in place.",
+    "float32": "The package does not compute what was converted: a pass of the converter changed"
+    " it, weights were compressed anew, or a file of it was changed.",
+    "float16": "Rounding to float16 costs too much: slmdeploy inspect BUNDLE names what overflows,"
+    " and late positions need rotary angles from a table.",
     "artifact": "A lowering pass or a delegate changed the arithmetic, as XNNPACK does to"
     " weight-only quantized tensors (scales are dropped): export with another recipe.",
     "device": "The runner or its kernels on the device differ from the host's: push again, and"

@@ -27,7 +27,7 @@ def statuses(results):
 
 def test_a_ladder_of_equal_rungs_passes_and_the_first_has_nothing_to_compare_with():
     results = climb([rung(kind, LOGITS) for kind in RUNG_KINDS], precision="fp32")
-    assert statuses(results) == ["report"] + ["pass"] * 5
+    assert statuses(results) == ["report"] + ["pass"] * (len(RUNG_KINDS) - 1)
     assert results[0].against is None
     assert [result.against for result in results[1:]] == list(RUNG_KINDS[:-1])
     assert results[3].metrics["greedy_match_length"] == 17
