@@ -19,6 +19,7 @@ __all__ = [
     "ArtifactInfo",
     "ByteRow",
     "CacheInfo",
+    "DelegationInfo",
     "FileInfo",
     "GoldenInfo",
     "Manifest",
@@ -58,6 +59,11 @@ class ModelInfo(_Part):
             (any module with example inputs; method ``forward``).
         note: What must be said of it wherever it appears (``dequantized Q4_1``).
         parameters: Number of parameters, shared ones once.
+        labels: Names of a classifier's classes, in the order of its logits.
+        task: What a generic model gives: ``classification``, ``token-classification``,
+            ``embedding``, or ``module`` for whatever a module of the user's gives.
+        pooling: How an embedding's tokens become one vector, as in ``mean+normalize``.
+        adapter: Name of the LoRA adapter that is merged into the weights.
     """
 
     name: str
@@ -70,6 +76,9 @@ class ModelInfo(_Part):
     note: str | None = None
     weights_sha256: str
     labels: tuple[str, ...] | None = None
+    task: Literal["classification", "token-classification", "embedding", "module"] | None = None
+    pooling: str | None = None
+    adapter: str | None = None
 
 
 class TokenizerInfo(_Part):
@@ -99,6 +108,32 @@ class ArtifactInfo(_Part):
     bytes_by_component: tuple[ByteRow, ...]
     bytes_in_delegates: int
     notes: tuple[str, ...] = ()
+
+
+class DelegationInfo(_Part):
+    """What delegates took of an artifact, where the runtime decides that while it loads it.
+
+    Measured once, on the computer that made the bundle; another processor may get another
+    share, which each run on a device says for itself.
+
+    Attributes:
+        method: Whose operators were counted: the runtime lists those of its first graph.
+        delegate: Its name, as in ``XNNPACK``; ``None`` if it took nothing or gave none.
+        delegates: Its calls in one run of the method.
+        delegated_ops: Operators that run inside it, of ``total_ops``.
+        arch: Of the computer, as in ``x86_64``.
+        runtime_version: Of the runtime there.
+        reason: Why the others are ``None``.
+    """
+
+    method: str | None = None
+    delegate: str | None = None
+    delegates: int | None = None
+    delegated_ops: int | None = None
+    total_ops: int | None = None
+    arch: str | None = None
+    runtime_version: str | None = None
+    reason: str | None = None
 
 
 class GoldenInfo(_Part):
@@ -149,6 +184,7 @@ class Manifest(_Part):
         context: Tokens (prompt and answer together) that a run may hold; decoder only.
         prefill_chunk: Tokens that one call of ``prefill`` takes at most; decoder only.
         logits: Rows that ``prefill`` gives back: ``last`` or ``all``; decoder only.
+        delegation: As measured here; ``None`` where ``artifact.methods`` has it.
         provenance: Versions of what made the bundle, and hashes that name the inputs.
     """
 
@@ -171,5 +207,6 @@ class Manifest(_Part):
     tokenizer_reason: str | None = None
     golden: GoldenInfo | None
     verification: VerificationInfo | None = None
+    delegation: DelegationInfo | None = None
     files: dict[str, FileInfo]
     provenance: dict[str, Any]

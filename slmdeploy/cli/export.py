@@ -14,13 +14,15 @@ from slmdeploy.cli.options import (
     export_options,
     fetch_option,
     model_argument,
+    request_options,
     target_option,
     targets_dir_option,
 )
 from slmdeploy.cli.outcome import finish
 
 if TYPE_CHECKING:
-    from slmdeploy.bundle.manifest import Manifest, MethodInfo
+    from slmdeploy.bundle.manifest import DelegationInfo, Manifest, MethodInfo
+    from slmdeploy.model.request import ModelRequest
     from slmdeploy.pipeline import Exported
 
 __all__ = ["command"]
@@ -28,6 +30,7 @@ __all__ = ["command"]
 
 @click.command("export")
 @model_argument
+@request_options
 @target_option
 @export_options
 @fetch_option
@@ -37,7 +40,7 @@ __all__ = ["command"]
 def command(
     *,
     console: Console,
-    model: str,
+    request: ModelRequest,
     targets: tuple[str, ...],
     recipe: str | None,
     context: int | None,
@@ -56,7 +59,7 @@ def command(
 
     with console.progress() as progress:
         attempts = pipeline.export(
-            model,
+            request,
             targets,
             recipe=recipe,
             context=context,
@@ -73,7 +76,7 @@ def command(
         attempts,
         _text,
         subject="target",
-        more={"model": model, "dry_run": dry_run},
+        more={"model": request.text, "dry_run": dry_run},
     )
 
 
@@ -90,7 +93,10 @@ def _text(target: str, made: Exported) -> str:
 def _sizes(manifest: Manifest) -> str:
     artifact = manifest.artifact
     rows = [(row.component, row.bytes) for row in artifact.bytes_by_component]
-    shares = [f"  {name}: {_share(method)}" for name, method in artifact.methods.items()]
+    shares = [
+        f"  {name}: {_share(method, name, manifest.delegation)}"
+        for name, method in artifact.methods.items()
+    ]
     memory = manifest.memory
     return "\n".join(
         [
@@ -101,7 +107,13 @@ def _sizes(manifest: Manifest) -> str:
     )
 
 
-def _share(method: MethodInfo) -> str:
-    if method.delegated_ops is None:
-        return f"{method.total_ops} operators; the runtime chooses on the device what it delegates"
-    return f"{method.delegated_ops} of {method.total_ops} operators in delegates"
+def _share(method: MethodInfo, name: str, measured: DelegationInfo | None) -> str:
+    if method.delegated_ops is not None:
+        return f"{method.delegated_ops} of {method.total_ops} operators in delegates"
+    if measured is not None and measured.method == name:
+        taker = measured.delegate or "a delegate"
+        return (
+            f"{measured.delegated_ops} of {measured.total_ops} operators in {taker} on this "
+            f"computer ({measured.arch})"
+        )
+    return f"{method.total_ops} operators; the runtime chooses on the device what it delegates"

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slmdeploy import __version__
-from slmdeploy.bundle.folder import Bundle, finish
+from slmdeploy.bundle.folder import Bundle, finish, tree_bytes, tree_sha256
 from slmdeploy.bundle.manifest import (
     MANIFEST_NAME,
     ArtifactInfo,
@@ -39,6 +39,7 @@ from slmdeploy.model.inspect import describe
 from slmdeploy.model.model import Model
 from slmdeploy.progress import Progress
 from slmdeploy.steps.decoding import DecoderExport, plan_decoder
+from slmdeploy.steps.delegation import measured_delegation, unmeasured
 from slmdeploy.steps.generic import GenericExport, plan_generic
 from slmdeploy.steps.golden import Made
 from slmdeploy.steps.ladder import climb_bundle, stored_rungs
@@ -89,7 +90,7 @@ def export_model(
     started = time.monotonic_ns()
     final = output / bundle_name(model.name, profile.name)
     plan = plan_export(model, profile, recipe, context, output)
-    if verify:
+    if verify and profile.runtime != "coreml":  # which is evaluated here, not run
         # The last rung needs it; without a compiler or a runtime we want to know now.
         host_files(profile.runtime, getattr(profile.export, "kernels", None), progress)
     made = plan.make(bench, progress)
@@ -101,6 +102,10 @@ def export_model(
                 verdict(results)
             info = VerificationInfo(rungs=results)
             manifest = manifest.model_copy(update={"verification": info})
+            taken = measured_delegation(Bundle(staging, manifest), progress)
+        else:
+            taken = unmeasured(Bundle(staging, manifest), "it did not run: --no-verify")
+        manifest = manifest.model_copy(update={"delegation": taken})
         bundle = finish(manifest, staging, final)
     return Exported(
         bundle=final,
@@ -194,6 +199,11 @@ def _stage(
 
 
 def _link_or_copy(source: Path, destination: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(
+            source, destination, copy_function=lambda old, new: _link_or_copy(Path(old), Path(new))
+        )
+        return
     try:
         destination.hardlink_to(source)
     except OSError:
@@ -218,16 +228,17 @@ def _model_info(model: Model) -> ModelInfo:
         note=model.note,
         weights_sha256=model.weights_sha256,
         labels=model.labels or None,
+        task=model.task,
+        pooling=None if model.pooling is None else str(model.pooling),
+        adapter=model.adapter,
     )
 
 
 def _artifact_info(artifact: Artifact, file: str) -> ArtifactInfo:
-    with artifact.path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return ArtifactInfo(
         file=file,
-        bytes=artifact.path.stat().st_size,
-        sha256=digest,
+        bytes=tree_bytes(artifact.path),
+        sha256=tree_sha256(artifact.path),
         runtime=artifact.runtime,
         kernels=artifact.kernels,
         methods=artifact.methods,

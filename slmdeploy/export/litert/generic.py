@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from slmdeploy.compress.generic import CompressedModule
 from slmdeploy.errors import ExportError, MissingExtraError
 from slmdeploy.export.artifact import Artifact
+from slmdeploy.export.forms import require_form, zeros_note
 from slmdeploy.progress import Progress, Step, silent
 
 try:
@@ -80,6 +82,26 @@ def _spelled(module: nn.Module) -> nn.Module:
     return copied
 
 
+class _NumbersForBooleans(TorchFunctionMode):
+    """Looks booleans up as numbers: the runtime of 2023 has no lookup in booleans.
+
+    Attention masks are made so (``mask[batch, position]``).
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:  # the base class has no types either
+        if func is Tensor.__getitem__ and args[0].dtype is torch.bool and _by_tensors(args[1]):
+            return func(args[0].to(torch.int32), args[1]).to(torch.bool)
+        return func(*args, **(kwargs or {}))
+
+
+def _by_tensors(places: Any) -> bool:
+    """Whether an index has tensors of places, and so is no slice."""
+    one_by_one = places if isinstance(places, tuple) else (places,)
+    return any(isinstance(place, Tensor) for place in one_by_one)
+
+
 class _Named(nn.Module):
     """Takes int32 for int64, and gives a dictionary with the names of the outputs."""
 
@@ -94,7 +116,8 @@ class _Named(nn.Module):
     def forward(self, **given: Tensor) -> dict[str, Tensor]:
         """The module's outputs by name."""
         values = [given[name].to(dtype) for name, dtype in self.wanted.items()]
-        result = self.module(*values)
+        with _NumbersForBooleans():
+            result = self.module(*values)
         if not isinstance(result, (Tensor, tuple, list)):
             raise ExportError(f"The model gives {type(result).__name__}, not tensors.")
         flat = [result] if isinstance(result, Tensor) else list(result)
@@ -198,6 +221,7 @@ def export_module(
     Raises:
         ExportError: The runtime lacks an operator in the version that is needed.
     """
+    require_form(runtime, compressed.recipe)
     progress(Step("quantize and write"))
     schemes = {
         name: compressed.recipe.body for name, (kind, _) in digests.items() if kind == "linear"
@@ -223,7 +247,11 @@ def export_module(
         bytes_in_delegates=packed,
         memory=account.predict_memory(packed=packed, signatures=1, cache=0, artifact=size),
         versions=installed_versions(),
-        notes=(*notes, "Shapes are fixed to those of the example inputs."),
+        notes=(
+            *notes,
+            "Shapes are fixed to those of the example inputs.",
+            *zeros_note(compressed.recipe),
+        ),
         traced=_run(compressed.module, inputs),
     )
 

@@ -52,3 +52,11 @@ class Shapeless(nn.Module):
 class Texts(nn.Module):
     def forward(self, x: Tensor) -> str:
         return "text"
+
+
+class Masked(nn.Module):
+    """Looks a mask up by row and place, as attention of transformers does."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        rows, places = torch.arange(x.shape[0])[:, None], torch.arange(x.shape[1])[None]
+        return torch.where(mask.to(torch.bool)[rows, places], x, 0.0)

@@ -18,12 +18,18 @@ import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
 
+from slmdeploy.compress.generic import compress_module
 from slmdeploy.compress.recipe import load_recipe
 from slmdeploy.errors import OfflineError, UnknownNameError
+from slmdeploy.export.litert.generic import narrowed
+from slmdeploy.export.litert.plugin import TFLITE_RUNTIME
 from slmdeploy.export.litert.versions import LARGEST
+from slmdeploy.export.options import LitertOptions
 from slmdeploy.model.attention import step_logits
+from slmdeploy.progress import silent
 from slmdeploy.runtime.litert import host_runner
 from slmdeploy.verify.ladder import Rung, climb
+from tests.export.litert.modules import Masked
 from tests.export.litert.tiny import (
     CONTINUATION,
     PROMPT,
@@ -106,6 +112,32 @@ def test_the_ladder_catches_what_it_silently_computes_wrongly(old, converted, pr
     results = climb(rungs, precision="int8")
     assert results[-1].status == "fail"
     assert "snr_db" in results[-1].reason
+
+
+def test_masks_are_looked_up_in_a_version_that_it_has(old, program, tmp_path):
+    """The converter would have it look booleans up, which came after it."""
+    inputs = torch.rand(1, 6) + 1, torch.tensor([[1, 1, 0, 1, 0, 0]])
+    path, module = tmp_path / "model.tflite", Masked()
+    artifact = TFLITE_RUNTIME.export_module(
+        compress_module(module, load_recipe("none")),
+        module,
+        inputs,
+        LitertOptions(),
+        path,
+        input_names=("x", "mask"),
+        output_names=("kept",),
+        progress=silent,
+    )
+    assert artifact.methods["forward"].operators["GATHER_ND"] <= LARGEST["GATHER_ND"]
+    flags = ["--runtime", "tflite-runtime", "--method", "forward", "--output-dir", str(tmp_path)]
+    for index, value in enumerate(narrowed(inputs, ("x", "mask"))):
+        (tmp_path / f"{index}.bin").write_bytes(value.numpy().tobytes())
+        flags += ["--input", str(tmp_path / f"{index}.bin")]
+    ran = start(program, path, "invoke", *flags, path=old)
+    assert ran.code == 0, (ran.events, ran.stderr)
+    found = np.fromfile(ran.of("output")[0]["file"], np.float32)
+    np.testing.assert_array_equal(found, artifact.traced[0][0])
+    assert found[2] == 0 < found[3]
 
 
 def test_operators_of_a_later_version_are_named(old, program, tmp_path):
