@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, decoders, models, normalizers
 
 from slmdeploy.errors import TokenizerError
-from slmdeploy.model.pretokenizers import PRE_TOKENIZERS, PreTokenizer
+from slmdeploy.model.pretokenizers import PRE_TOKENIZERS
 from slmdeploy.model.tokenizer import Tokenizer
+from slmdeploy.model.tokenizer_parts import add_ends, byte_level_cutter, guarded, merges_by_score
 
 __all__ = ["gguf_tokenizer"]
 
@@ -54,8 +55,7 @@ def _byte_level(metadata: Mapping[str, Any], path: Path) -> tuple[Tokenizer | No
     tokens = _tokens(metadata, path)
     merges = [_pair(merge, path) for merge in _array(metadata, "tokenizer.ggml.merges", path)]
     core = _core(models.BPE, path, _vocabulary(tokens), merges, ignore_merges=rule.whole_words)
-    core.pre_tokenizer = _cutter(rule)
-    core.decoder = decoders.ByteLevel()
+    byte_level_cutter(core, rule)
     return _finish(core, tokens, metadata, path, add_bos=rule.add_bos), None
 
 
@@ -67,11 +67,13 @@ def _sentencepiece(metadata: Mapping[str, Any], path: Path) -> Tokenizer:
         raise TokenizerError(f"{path} has {len(tokens)} tokens but {len(scores)} scores.")
     vocabulary = _vocabulary(tokens)
     unknown = metadata.get("tokenizer.ggml.unknown_token_id", 0)
+    kinds = _kinds(metadata, tokens)
+    usable = [i for i, kind in enumerate(kinds) if kind in (_NORMAL, _USER_DEFINED)]
     core = _core(
         models.BPE,
         path,
         vocabulary,
-        _merges_by_score(tokens, scores, _kinds(metadata, tokens)),
+        merges_by_score(tokens, scores, usable, path),
         unk_token=tokens[unknown] if 0 <= unknown < len(tokens) else None,
         fuse_unk=True,
         byte_fallback=True,
@@ -93,10 +95,10 @@ def _core(
     merges: list[tuple[str, str]],
     **options: Any,
 ) -> tokenizers.Tokenizer:
-    try:
+    def build() -> tokenizers.Tokenizer:
         return tokenizers.Tokenizer(model(vocab=vocabulary, merges=merges, **options))
-    except Exception as error:  # the library raises its own, untyped kind
-        raise TokenizerError(f"The tokenizer in {path} contradicts itself: {error}.") from error
+
+    return guarded(f"The tokenizer in {path}", build)
 
 
 def _finish(
@@ -114,7 +116,7 @@ def _finish(
     bos, eos = roles["bos"], roles["eos"]
     begins = bos is not None and bool(metadata.get("tokenizer.ggml.add_bos_token", add_bos))
     ends = eos is not None and bool(metadata.get("tokenizer.ggml.add_eos_token", False))
-    _add_ends(core, tokens, bos if begins else None, eos if ends else None)
+    add_ends(core, dict(enumerate(tokens)), bos if begins else None, eos if ends else None)
     stops = tuple(i for role in ("eos", "eot", "eom") if (i := roles[role]) is not None)
     template = metadata.get("tokenizer.chat_template")
     return Tokenizer(
@@ -124,46 +126,6 @@ def _finish(
         pad_id=roles["padding"],
         chat_template=template if isinstance(template, str) else None,
     )
-
-
-def _add_ends(
-    core: tokenizers.Tokenizer, tokens: Sequence[str], bos: int | None, eos: int | None
-) -> None:
-    before = [] if bos is None else [tokens[bos]]
-    after = [] if eos is None else [tokens[eos]]
-    if before or after:
-        ends = {tokens[i]: i for i in (bos, eos) if i is not None}
-        core.post_processor = processors.TemplateProcessing(
-            single=[*before, "$A", *after],
-            pair=[*before, "$A", *after, *before, "$B:1", *after],
-            special_tokens=sorted(ends.items()),
-        )
-
-
-def _cutter(rule: PreTokenizer) -> Any:
-    cuts: list[Any] = [
-        pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in rule.patterns
-    ]
-    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    return pre_tokenizers.Sequence([*cuts, to_bytes])
-
-
-def _merges_by_score(
-    tokens: Sequence[str], scores: Sequence[float], kinds: Sequence[int]
-) -> list[tuple[str, str]]:
-    """Every way to make a piece of two others, best score first.
-
-    SentencePiece merges the neighbours whose joint piece scores highest; a list of
-    merges in that order does the same.
-    """
-    known = {token: i for i, token in enumerate(tokens) if kinds[i] in (_NORMAL, _USER_DEFINED)}
-    found = [
-        (-scores[i], known[token[:cut]], known[token[cut:]], token[:cut], token[cut:])
-        for token, i in known.items()
-        for cut in range(1, len(token))
-        if token[:cut] in known and token[cut:] in known
-    ]
-    return [(left, right) for _, _, _, left, right in sorted(found)]
 
 
 def _tokens(metadata: Mapping[str, Any], path: Path) -> tuple[str, ...]:

@@ -16,7 +16,14 @@ from typing import Any, Protocol
 
 import tokenizers
 
-__all__ = ["ByteStream", "StreamDecoder", "TokenBytes", "WholeStream", "token_bytes"]
+__all__ = [
+    "ByteStream",
+    "StreamDecoder",
+    "TokenBytes",
+    "WholeStream",
+    "byte_level_text",
+    "token_bytes",
+]
 
 _SPACE = "\u2581"  # how SentencePiece writes a space
 _HEX_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
@@ -155,6 +162,12 @@ def _alphabet() -> dict[str, int]:
 
 
 _BYTE_OF = _alphabet()
+_TEXT_OF = {byte: character for character, byte in _BYTE_OF.items()}
+
+
+def byte_level_text(data: bytes) -> str:
+    """How GPT-2 and its followers write bytes as text: a printable character for each."""
+    return "".join(_TEXT_OF[byte] for byte in data)
 
 
 def _byte_level_bytes(piece: str) -> bytes:

@@ -15,6 +15,7 @@ import tokenizers
 from slmdeploy.errors import TokenizerError
 from slmdeploy.model.chat import render_chat_template
 from slmdeploy.model.stream import ByteStream, StreamDecoder, WholeStream, token_bytes
+from slmdeploy.model.tokenizer_parts import guarded
 
 __all__ = ["END_OF_TURN", "PROBE_TEXT", "Tokenizer"]
 
@@ -113,11 +114,35 @@ class Tokenizer:
         Raises:
             TokenizerError: ``text`` is not a tokenizer.
         """
+        core = guarded("tokenizer.json", lambda: tokenizers.Tokenizer.from_str(text))
+        return cls.of_core(
+            core,
+            config=config,
+            generation=generation,
+            hf_config=hf_config,
+            chat_template=chat_template,
+        )
+
+    @classmethod
+    def of_core(
+        cls,
+        core: tokenizers.Tokenizer,
+        *,
+        config: Mapping[str, Any] | None = None,
+        generation: Mapping[str, Any] | None = None,
+        hf_config: Mapping[str, Any] | None = None,
+        chat_template: str | None = None,
+    ) -> Tokenizer:
+        """Give a tokenizer the special tokens and the template that its model's files name.
+
+        Args:
+            core: The tokenizer of the ``tokenizers`` package.
+            config: ``tokenizer_config.json``.
+            generation: ``generation_config.json``.
+            hf_config: ``config.json``.
+            chat_template: A template that stands in a file of its own.
+        """
         config, generation, hf_config = config or {}, generation or {}, hf_config or {}
-        try:
-            core = tokenizers.Tokenizer.from_str(text)
-        except Exception as error:  # the library raises its own, untyped kind
-            raise TokenizerError(f"tokenizer.json cannot be used: {error}.") from error
         bos = _token_id(core, config.get("bos_token"))
         if bos is None:
             bos = next(
@@ -162,9 +187,10 @@ class Tokenizer:
             TokenizerError: The text is not valid Unicode.
         """
         try:
-            ids: list[int] = self._core.encode(text).ids
-        except (TypeError, UnicodeEncodeError) as error:  # a command line that was not UTF-8
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:  # a command line that was not UTF-8
             raise TokenizerError("The text is not valid Unicode.") from error
+        ids: list[int] = guarded("The tokenizer", lambda: self._core.encode(text)).ids
         doubled = self.bos_id is not None and ids[:2] == [self.bos_id, self.bos_id]
         return ids[1:] if doubled else ids
 

@@ -100,7 +100,7 @@ def test_a_file_without_a_known_tokenizer_says_why(gguf_file, metadata, reason):
     [
         ("tokenizer.ggml.merges", None, "no list 'tokenizer.ggml.merges'"),
         ("tokenizer.ggml.merges", ["nospace"], "not a merge of two"),
-        ("tokenizer.ggml.merges", ["zz qq"], "contradicts itself"),
+        ("tokenizer.ggml.merges", ["zz qq"], "cannot be used"),
         ("tokenizer.ggml.tokens", [1, 2, 3], "not a list of texts"),
         ("tokenizer.ggml.bos_token_id", 5000, "bos token 5000 is not among 307"),
     ],
