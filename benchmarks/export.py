@@ -17,7 +17,6 @@ Wall time is what one waits; processor time hardly depends on what else the mach
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -30,8 +29,9 @@ from typing import Any
 
 from meta_checkpoint import PARAMS, WEIGHTS
 from rounds import CAVEAT, OtherLoad, Series, other_load, ratio, table
+from sides import cell, done, parser
 
-from slmdeploy.errors import ExportError, SlmdeployError
+from slmdeploy.errors import ExportError
 
 SCHEMA = "slmdeploy/benchmark-export/1"
 HERE = Path(__file__).parent
@@ -58,14 +58,7 @@ class Cost:
 
 def main() -> int:
     """Measure and print; an error of ours gives its exit code."""
-    options = _options()
-    try:
-        document = run(options)
-    except SlmdeployError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    print(json.dumps(document, indent=2) if options.json else as_text(document))
-    return 0
+    return done(run, as_text, _options())
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -182,11 +175,11 @@ def _document(
 def as_text(document: Mapping[str, Any]) -> str:
     """A table and what must be said of it."""
     rows = [
-        [name, *(_cell(found[key], 1e6 if key.endswith("bytes") else 1, 1) for key in METRICS)]
+        [name, *(cell(found[key], 1e6 if key.endswith("bytes") else 1, 1) for key in METRICS)]
         for name, found in document["sides"].items()
     ]
     if document["ratios"]:
-        rows.append(["ours / export_llm", *(_cell(document["ratios"][k], 1, 2) for k in METRICS)])
+        rows.append(["ours / export_llm", *(cell(document["ratios"][k], 1, 2) for k in METRICS)])
     head = ["", "wall s", "processor s", "peak RSS MB", ".pte MB"]
     layers = "all" if document["layers"] is None else f"the first {document['layers']}"
     first = f"{document['model']}, {layers} layers, {RECIPE}, context {document['context']}"
@@ -194,25 +187,15 @@ def as_text(document: Mapping[str, Any]) -> str:
     return "\n\n".join([first, table(head, rows), "\n".join([load, *document["notes"]])])
 
 
-def _cell(found: Mapping[str, Any], unit: float, digits: int) -> str:
-    text = f"{found['median'] / unit:.{digits}f}"
-    if found["min"] == found["max"]:
-        return text
-    return f"{text} ({found['min'] / unit:.{digits}f} to {found['max'] / unit:.{digits}f})"
-
-
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    made = parser(__doc__)
+    add = made.add_argument
     add("model", nargs="?", default="demo", help="a Llama (default: demo)")
     add("--layers", type=int, help="only the first N layers, on both sides")
     add("--context", type=int, default=2048, help="tokens that the cache holds (default: 2048)")
     add("--rounds", type=int, default=1, help="exports of each (default: 1)")
     add("--skip-theirs", action="store_true", help="ours alone")
-    add("--json", action="store_true", help="one JSON document")
-    return parser.parse_args()
+    return made.parse_args()
 
 
 if __name__ == "__main__":

@@ -8,28 +8,27 @@ Both make int8 weights per channel with quantized activations, a cache of one si
 size of prefill, each in a process of its own whose time and peak memory are printed. Then
 three sides run in turn, round by round, with the same numbers of tokens and threads: our
 runner, the converter's export by its own LM runtime (LiteRT-LM), and the same export by the
-plain interpreter. Ratios are taken within a round; the first round is dropped.
+plain interpreter. Each round begins with another side, so that none always comes first.
+Ratios are taken within a round; the first round is dropped.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rounds import CAVEAT, OtherLoad, Series, other_load, ratio, table
+from sides import METRICS, add_workload, cell, done, figures, output_of, parser
 
-from slmdeploy.bench import derive
-from slmdeploy.bench.samples import ProcessSample, sample_of
+from slmdeploy.bench.samples import sample_of
 from slmdeploy.bench.workload import synthetic
 from slmdeploy.bundle.folder import Bundle, open_bundle
 from slmdeploy.device.lab.inventory import LOCAL
-from slmdeploy.errors import HostError, RunnerError, SlmdeployError
 from slmdeploy.progress import silent
 from slmdeploy.runtime.protocol import GenerateRequest
 from slmdeploy.steps.ready import ready
@@ -38,11 +37,6 @@ SCHEMA = "slmdeploy/benchmark-litert/1"
 HERE = Path(__file__).parent
 TARGET, RECIPE = "local-litert", "8da8w"
 
-METRICS: Mapping[str, Callable[[ProcessSample], float | None]] = {
-    "prefill_tokens_per_s": derive.prefill_tokens_per_s,
-    "decode_tokens_per_s": derive.decode_tokens_per_s,
-    "peak_rss_bytes": derive.peak_rss_bytes,
-}
 BARS = {("lm", "decode_tokens_per_s"): 0.9, ("lm", "prefill_tokens_per_s"): 1.0}
 """The least ratio that was fixed beforehand."""
 
@@ -57,14 +51,7 @@ Values = dict[str, float]
 
 def main() -> int:
     """Measure and print; an error of ours gives its exit code."""
-    options = _options()
-    try:
-        document = run(options)
-    except SlmdeployError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    print(json.dumps(document, indent=2) if options.json else as_text(document))
-    return 0
+    return done(run, as_text, _options())
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -124,7 +111,7 @@ def _our_export(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     command = Path(sys.executable).with_name("slmdeploy")
     argv = [str(command), "export", options.model, "--target", TARGET]
     argv += ["--recipe", RECIPE, "--context", str(options.context), "--no-verify", "--json"]
-    said = _json(_done([*argv, "--output", str(output)]))
+    said = json.loads(output_of([*argv, "--output", str(output)]))
     (one,) = said["results"]
     found = one["result"]
     return {
@@ -140,19 +127,25 @@ def _their_export(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         return {}
     argv = [sys.executable, str(HERE / "litert_export_hf.py"), options.model, str(output)]
     argv += ["--context", str(options.context), "--chunk", str(options.prompt)]
-    found: dict[str, Any] = _json(_done(argv).strip().splitlines()[-1])
+    found: dict[str, Any] = _last_line(argv)
     return found
+
+
+def _last_line(argv: list[str]) -> Any:
+    return json.loads(output_of(argv).strip().splitlines()[-1])
 
 
 def _rounds(bundle: Bundle, theirs: Path, options: argparse.Namespace) -> dict[str, list[Values]]:
     measured: dict[str, list[Values]] = {side: [] for side in ("ours", *SIDES)}
+    order = list(measured)
     for index in range(options.rounds + 1):
-        for side, values in measured.items():
+        for side in order:
             print(f"round {index} of {options.rounds}: {side}", file=sys.stderr)
             if side == "ours":
-                values.append(_ours(bundle, options))
+                measured[side].append(_ours(bundle, options))
             else:
-                values.append(_theirs(side, theirs, options))
+                measured[side].append(_theirs(side, theirs, options))
+        order = [*order[1:], order[0]]
     return measured
 
 
@@ -164,32 +157,15 @@ def _ours(bundle: Bundle, options: argparse.Namespace) -> Values:
     )
     with ready(bundle, LOCAL, silent) as on:
         events = tuple(on.runner.generate(request))
-    sample = sample_of(events, kind="generate", role="timed", index=0)
-    found = {name: read(sample) for name, read in METRICS.items()}
-    known = {name: float(value) for name, value in found.items() if value is not None}
-    if len(known) != len(METRICS):
-        raise RunnerError("Our runner did not say all that is compared.", cause="benchmark")
-    return known
+    return figures(sample_of(events, kind="generate", role="timed", index=0))
 
 
 def _theirs(side: str, folder: Path, options: argparse.Namespace) -> Values:
     argv = [sys.executable, str(HERE / "litert_theirs.py"), side, str(folder)]
     argv += ["--prompt", str(options.prompt), "--generate", str(options.generate)]
     argv += ["--threads", str(options.threads)]
-    found: Values = _json(_done(argv).strip().splitlines()[-1])
+    found: Values = _last_line(argv)
     return found
-
-
-def _done(argv: Sequence[str]) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise HostError(f"{Path(argv[1]).name} ended with {done.returncode}: {said[0]}")
-    return done.stdout
-
-
-def _json(text: str) -> Any:
-    return json.loads(text)
 
 
 def _by(series: Mapping[str, Mapping[str, Series]], side: str, name: str) -> dict[str, Any]:
@@ -206,12 +182,12 @@ def as_text(document: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     sides = [
         [SIDES.get(side, side)]
-        + [_cell(found[name], 1e6 if name.endswith("bytes") else 1) for name in METRICS]
+        + [cell(found[name], 1e6 if name.endswith("bytes") else 1) for name in METRICS]
         for side, found in document["sides"].items()
     ]
     ratios = [
-        [f"ours / {SIDES[row['theirs']]}", row["metric"], _cell(row, 1, 2),
-         "-" if row["bar"] is None else f"at least {row['bar']}"]
+        [f"ours / {SIDES[row['theirs']]}", row["metric"], cell(row, 1, 2),
+         _bar(row)]
         for row in document["ratios"]
     ]  # fmt: skip
     load = OtherLoad(**document["other_load"]).text()
@@ -226,25 +202,20 @@ def as_text(document: Mapping[str, Any]) -> str:
     )
 
 
-def _cell(found: Mapping[str, Any], unit: float, digits: int = 0) -> str:
-    low, high = found["min"] / unit, found["max"] / unit
-    return f"{found['median'] / unit:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+def _bar(row: Mapping[str, Any]) -> str:
+    if row["bar"] is None:
+        return "-"
+    return f"at least {row['bar']}: {'met' if row['median'] >= row['bar'] else 'MISSED'}"
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    made = parser(__doc__)
+    add = made.add_argument
     add("model", nargs="?", default="demo", help="a decoder (default: demo)")
     add("--work", type=Path, help="keep both exports here, and take those that are there")
     add("--context", type=int, default=512, help="of both (default: 512)")
-    add("--prompt", type=int, default=128, help="tokens of the prompt, a chunk (default: 128)")
-    add("--generate", type=int, default=64, help="tokens to generate (default: 64)")
-    add("--rounds", type=int, default=5, help="timed rounds (default: 5)")
-    add("--threads", type=int, default=2, help="of all (default: 2)")
-    add("--json", action="store_true", help="one JSON document")
-    return parser.parse_args()
+    add_workload(made, rounds=9)
+    return made.parse_args()
 
 
 if __name__ == "__main__":

@@ -19,9 +19,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,8 +29,8 @@ from typing import Any
 
 from llamacpp_requantize import TYPES
 from rounds import CAVEAT, OtherLoad, Series, other_load, ratio, table
+from sides import METRICS, add_workload, cell, done, figures, output_of, parser
 
-from slmdeploy.bench import derive
 from slmdeploy.bench.samples import ProcessSample, sample_of
 from slmdeploy.bench.validity import judge_generate
 from slmdeploy.bench.workload import GenerateWorkload, check_fits, synthetic
@@ -40,7 +38,6 @@ from slmdeploy.errors import (
     BundleError,
     MissingExtraError,
     RunnerError,
-    SlmdeployError,
     UsageError,
 )
 from slmdeploy.model.fetch import demo_path
@@ -52,13 +49,6 @@ from slmdeploy.transport.local import LocalTransport
 
 SCHEMA = "slmdeploy/benchmark-speed/1"
 HERE = Path(__file__).parent
-
-METRICS: Mapping[str, Callable[[ProcessSample], float | None]] = {
-    "prefill_tokens_per_s": derive.prefill_tokens_per_s,
-    "decode_tokens_per_s": derive.decode_tokens_per_s,
-    "peak_rss_bytes": derive.peak_rss_bytes,
-}
-"""What is compared; defined in ``docs/metrics.md``."""
 
 DIFFERENCES = (
     "llama.cpp runs its prompt once before it is timed; ours is timed from its first call on.",
@@ -99,14 +89,7 @@ class Side:
 
 def main() -> int:
     """Measure and print; an error of ours gives its exit code."""
-    options = _options()
-    try:
-        document = run(options)
-    except SlmdeployError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    print(json.dumps(document, indent=2) if options.json else as_text(document))
-    return 0
+    return done(run, as_text, _options())
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -182,10 +165,7 @@ def _ggufs(given: Path | None, types: Sequence[str], scratch: Path) -> list[Path
     copies = [scratch / f"{source.stem}-as-{kind}.gguf" for kind in types]
     for kind, copy in zip(types, copies, strict=True):
         argv = [sys.executable, str(HERE / "llamacpp_requantize.py"), kind, str(source), str(copy)]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            said = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-            raise UsageError(f"llama.cpp cannot write {source.name} as {kind}: {said[0]}")
+        output_of(argv)
     return [source, *copies]
 
 
@@ -241,7 +221,7 @@ def _document(
     threads: int,
     load: OtherLoad,
 ) -> dict[str, Any]:
-    series = [{name: _series(kept, read) for name, read in METRICS.items()} for kept in measured]
+    series = [_series(kept) for kept in measured]
     starts = [kept[0].start for kept in measured]
     return {
         "schema": SCHEMA,
@@ -258,12 +238,9 @@ def _document(
     }
 
 
-def _series(measured: Sequence[Measured], read: Callable[[ProcessSample], float | None]) -> Series:
-    values = [read(found.sample) for found in measured]
-    known = tuple(float(value) for value in values if value is not None)
-    if len(known) != len(values):
-        raise UsageError("Too few tokens to take a rate of.", hint="Give --generate 2 or more.")
-    return Series(known)
+def _series(measured: Sequence[Measured]) -> dict[str, Series]:
+    values = [figures(found.sample) for found in measured]
+    return {name: Series(tuple(found[name] for found in values)) for name in METRICS}
 
 
 def _side_document(
@@ -325,7 +302,7 @@ def as_text(document: Mapping[str, Any]) -> str:
     head = ["median of rounds (extremes)", "file MB", "prefill tok/s", "decode tok/s", "RSS MB"]
     rows = [
         [side["name"], f"{side['file_bytes'] / 1e6:.0f}"]
-        + [_cell(side[name], 1e6 if name.endswith("bytes") else 1) for name in METRICS]
+        + [cell(side[name], 1e6 if name.endswith("bytes") else 1) for name in METRICS]
         for side in document["sides"]
     ]
     parts = [
@@ -342,22 +319,15 @@ def _ratio_table(ratios: Sequence[Mapping[str, Any]]) -> str:
     pairs = dict.fromkeys((row["ours"], row["theirs"]) for row in ratios)
     found = {(row["ours"], row["theirs"], row["metric"]): row for row in ratios}
     rows = [
-        [f"{ours} / {theirs}", *(_cell(found[ours, theirs, name], 1, 2) for name in METRICS)]
+        [f"{ours} / {theirs}", *(cell(found[ours, theirs, name], 1, 2) for name in METRICS)]
         for ours, theirs in pairs
     ]
     return table(["ratio within rounds: median (extremes)", "prefill", "decode", "RSS"], rows)
 
 
-def _cell(found: Mapping[str, Any], unit: float, digits: int = 0) -> str:
-    low, high = found["min"] / unit, found["max"] / unit
-    return f"{found['median'] / unit:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    made = parser(__doc__)
+    add = made.add_argument
     add("bundle", type=Path, nargs="+", help="a bundle's folder, or a .pte file")
     add("--gguf", type=Path, help="for llama.cpp; by default the demo model")
     add(
@@ -367,13 +337,9 @@ def _options() -> argparse.Namespace:
         choices=TYPES,
         help="a further side: the GGUF file written again with such weights; repeatable",
     )
-    add("--prompt", type=int, default=128, help="tokens of the prompt (default: 128)")
-    add("--generate", type=int, default=64, help="tokens to generate (default: 64)")
-    add("--rounds", type=int, default=5, help="timed rounds (default: 5)")
-    add("--threads", type=int, default=2, help="of both (default: 2)")
     add("--skip-theirs", action="store_true", help="ours alone")
-    add("--json", action="store_true", help="one JSON document")
-    return parser.parse_args()
+    add_workload(made, rounds=5)
+    return made.parse_args()
 
 
 if __name__ == "__main__":
