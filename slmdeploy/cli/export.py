@@ -19,6 +19,7 @@ from slmdeploy.cli.options import (
     targets_dir_option,
 )
 from slmdeploy.cli.outcome import finish
+from slmdeploy.cli.parity import parity_document, parity_text
 
 if TYPE_CHECKING:
     from slmdeploy.bundle.manifest import DelegationInfo, Manifest, MethodInfo
@@ -76,7 +77,8 @@ def command(
         attempts,
         _text,
         subject="target",
-        more={"model": request.text, "dry_run": dry_run},
+        more={"model": request.text, "dry_run": dry_run, "parity": parity_document(attempts)},
+        end=parity_text(attempts),
     )
 
 

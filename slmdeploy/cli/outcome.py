@@ -43,6 +43,7 @@ def finish(
     also: Callable[[T], int] | None = None,
     idle: str | None = None,
     more: Mapping[str, Any] | None = None,
+    end: str | None = None,
 ) -> int:
     """Print what a step gave for each target or device.
 
@@ -56,6 +57,7 @@ def finish(
         also: Exit code that a value itself asks for (a broken rung).
         idle: Text for one that gave nothing and did not fail, as of a dry run.
         more: Further keys of the document.
+        end: Text for people after all of it.
 
     Returns:
         The exit code: of several, the first that applies in the order 4, 3, 1, 5.
@@ -64,7 +66,8 @@ def finish(
         raise attempts[0].error
 
     def text() -> str:
-        return "\n".join(_line(attempt, people, idle) for attempt in attempts)
+        lines = [_line(attempt, people, idle) for attempt in attempts]
+        return "\n".join(lines if end is None else [*lines, end])
 
     payload = {**(more or {}), "results": attempts_document(attempts, subject)}
     console.show(schema, payload, text)

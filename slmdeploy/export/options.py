@@ -96,7 +96,7 @@ class CoremlOptions(BaseModel):
 
     deployment_target: DeploymentTarget = "iOS18"
     context: int | None = Field(default=None, ge=16)
-    prefill_chunk: int = Field(default=64, ge=2, le=4096)
+    prefill_chunk: int = Field(default=128, ge=2, le=4096)
     logits: Literal["last", "all"] = "last"
     cache_update: Literal["slice", "onehot"] | None = None
     compute_units: Literal["all", "cpuOnly", "cpuAndGPU", "cpuAndNeuralEngine"] = (

@@ -31,10 +31,12 @@ from slmdeploy.bundle.manifest import (
     TokenizerInfo,
     VerificationInfo,
 )
+from slmdeploy.bundle.swift_readme import README_NAME, swift_readme
 from slmdeploy.compress.recipe import Recipe
 from slmdeploy.device.lab.inventory import LOCAL
 from slmdeploy.errors import DiskSpaceError, ParityError
 from slmdeploy.export.artifact import Artifact
+from slmdeploy.export.options import CoremlOptions
 from slmdeploy.model.inspect import describe
 from slmdeploy.model.model import Model
 from slmdeploy.progress import Progress
@@ -44,6 +46,7 @@ from slmdeploy.steps.generic import GenericExport, plan_generic
 from slmdeploy.steps.golden import Made
 from slmdeploy.steps.ladder import climb_bundle, stored_rungs
 from slmdeploy.steps.outcomes import Exported
+from slmdeploy.steps.parity import against_compressed, logits_sha256
 from slmdeploy.steps.ready import host_files
 from slmdeploy.steps.workbench import Workbench
 from slmdeploy.target.profile import TargetProfile
@@ -94,10 +97,13 @@ def export_model(
         # The last rung needs it; without a compiler or a runtime we want to know now.
         host_files(profile.runtime, getattr(profile.export, "kernels", None), progress)
     made = plan.make(bench, progress)
+    parity: tuple[RungResult, ...] = ()
     with _staging(output, final.name) as staging:
         manifest = _stage(staging, model, profile, recipe, made=made)
         if verify:
-            results = _climb(Bundle(staging, manifest), made, progress)
+            ran: dict[str, npt.NDArray[Any]] = {}
+            results = _climb(Bundle(staging, manifest), made, ran, progress)
+            parity = against_compressed(ran, made.arrays, results)
             with plan.forgotten_on(ParityError):
                 verdict(results)
             info = VerificationInfo(rungs=results)
@@ -114,6 +120,8 @@ def export_model(
         reused=made.reused,
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         wall_ns=time.monotonic_ns() - started,
+        parity=parity,
+        compressed_sha256=logits_sha256(made.arrays),
     )
 
 
@@ -175,7 +183,7 @@ def _stage(
     _link_or_copy(artifact.path, staging / file)
     rungs = _write_golden(staging / "golden.npz", made.arrays)
     (staging / "LICENSE.model").write_text(_license(model), encoding="utf-8")
-    return Manifest(
+    manifest = Manifest(
         name=bundle_name(model.name, profile.name),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=_model_info(model),
@@ -196,6 +204,10 @@ def _stage(
         files=dict[str, FileInfo](),
         provenance=_provenance(model, recipe, artifact),
     )
+    if isinstance(profile.export, CoremlOptions):
+        text = swift_readme(manifest, profile.export)
+        (staging / README_NAME).write_text(text, encoding="utf-8")
+    return manifest
 
 
 def _link_or_copy(source: Path, destination: Path) -> None:
@@ -289,8 +301,10 @@ def _provenance(model: Model, recipe: Recipe, artifact: Artifact) -> dict[str, A
     }
 
 
-def _climb(bundle: Bundle, made: Made, progress: Progress) -> tuple[RungResult, ...]:
+def _climb(
+    bundle: Bundle, made: Made, ran: dict[str, npt.NDArray[Any]], progress: Progress
+) -> tuple[RungResult, ...]:
     below = stored_rungs(made.arrays, made.absent, generic=bundle.manifest.model.kind == "generic")
     # The device room wants a whole bundle; what is staged gets its final manifest later.
     (bundle.path / MANIFEST_NAME).write_text(bundle.manifest.model_dump_json(), encoding="utf-8")
-    return climb_bundle(bundle, below, made.arrays, host=LOCAL, progress=progress)
+    return climb_bundle(bundle, below, made.arrays, host=LOCAL, progress=progress, outputs=ran)

@@ -54,6 +54,9 @@ class Exported:
         reused: Steps that were kept from an earlier, interrupted export.
         peak_rss_bytes: Largest resident set of the export itself.
         wall_ns: How long it took.
+        parity: What the artifact gave here, held against the compressed model itself.
+        compressed_sha256: Of the logits of that model: targets with the same one were made of
+            the same.
     """
 
     bundle: Path
@@ -62,6 +65,8 @@ class Exported:
     reused: tuple[str, ...] = ()
     peak_rss_bytes: int | None = None
     wall_ns: int | None = None
+    parity: tuple[RungResult, ...] = ()
+    compressed_sha256: str | None = None
 
 
 @dataclass(frozen=True)

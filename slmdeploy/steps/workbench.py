@@ -78,12 +78,15 @@ class Workbench:
         Raises:
             RecipeError: The recipe does not go with the model.
         """
-        from slmdeploy.compress.quantize import compress
+        from slmdeploy.compress.quantize import compress, round_floats
 
         key = _key(recipe)
         if key in self._compressed:
             found = self._compressed[key]
-            _resized(found.module, positions)
+            if found.module.positions != positions:
+                _resized(found.module, positions)
+                if recipe.floats == "fp16":
+                    round_floats(found.module)  # the tables are new
             return found
         decoder = self.decoder(positions, progress)
         if self._keep:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -114,13 +116,16 @@ def export_module(
         if not isinstance(value, Tensor):
             raise ExportError(f"Output {name!r} is {type(value).__name__}, not a tensor.")
     carried(plain, compressed)
-    convert_exported(
-        named,
-        dict(zip(input_names, examples, strict=True)),
-        output_names,
-        destination,
-        target=options.deployment_target,
-    )
+    with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
+        package = Path(scratch) / "module.mlpackage"  # coremltools takes no other ending
+        convert_exported(
+            named,
+            dict(zip(input_names, examples, strict=True)),
+            output_names,
+            package,
+            target=options.deployment_target,
+        )
+        shutil.move(package, destination)
     progress(Step("convert to Core ML", finished=True))
     size = account.folder_bytes(destination)
     wide = [value for value in inputs if value.dtype is torch.int64]

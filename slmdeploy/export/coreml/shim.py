@@ -22,10 +22,7 @@ with quiet():
     import coremltools
     from coremltools.converters.mil import Builder
     from coremltools.converters.mil.frontend.torch import ops
-    from coremltools.converters.mil.frontend.torch.torch_op_registry import (
-        _TORCH_OPS_REGISTRY,
-        register_torch_op,
-    )
+    from coremltools.converters.mil.frontend.torch.torch_op_registry import register_torch_op
 
 _theirs = ops._cast  # noqa: SLF001 - what is mended has no public name
 
@@ -47,5 +44,4 @@ def _alias(context: Any, node: Any) -> None:
 def require_mended() -> None:
     """Put the replacements in place; it does nothing the second time."""
     ops._cast = _cast  # noqa: SLF001
-    if "alias" not in _TORCH_OPS_REGISTRY:
-        register_torch_op(_alias, torch_alias=["alias"])
+    register_torch_op(_alias, torch_alias=["alias"], override=True)
