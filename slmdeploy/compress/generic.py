@@ -12,7 +12,7 @@ from typing import TypeVar
 from torch import nn
 
 from slmdeploy.compress.embedding import compress_embedding
-from slmdeploy.compress.quantize import compress_linears
+from slmdeploy.compress.quantize import compress_linears, round_floats
 from slmdeploy.compress.recipe import EmbeddingSpec, Recipe
 from slmdeploy.errors import RecipeError
 
@@ -52,9 +52,12 @@ def compress_module(module: nn.Module, recipe: Recipe) -> CompressedModule:
     if type(module) in (nn.Linear, nn.Embedding):
         module = nn.Sequential(module)  # a place to put another layer in
     module.eval().requires_grad_(requires_grad=False)
+    half = recipe.floats == "fp16"
     for name, table in _layers(module, nn.Embedding).items():
-        _replace(module, name, _compressed_table(name, table, recipe.embedding))
-    compress_linears(module, _layers(module, nn.Linear), recipe.body)
+        _replace(module, name, _compressed_table(name, table, recipe.embedding, half=half))
+    compress_linears(module, _layers(module, nn.Linear), recipe.body, half=half)
+    if half:
+        round_floats(module)
     return CompressedModule(module, recipe.model_copy(update={"head": None}))
 
 
@@ -68,7 +71,9 @@ def _layers(module: nn.Module, kind: type[_Layer]) -> dict[str, _Layer]:
     }
 
 
-def _compressed_table(name: str, table: nn.Embedding, spec: EmbeddingSpec) -> nn.Module:
+def _compressed_table(
+    name: str, table: nn.Embedding, spec: EmbeddingSpec, *, half: bool
+) -> nn.Module:
     if table.max_norm is not None and spec.bits != 32:
         raise RecipeError(
             f"Table {name!r} limits the norm of its rows as they are read, which "
@@ -76,7 +81,7 @@ def _compressed_table(name: str, table: nn.Embedding, spec: EmbeddingSpec) -> nn
             hint="Choose a recipe whose embedding stays in float32.",
         )
     try:
-        return compress_embedding(table, spec)
+        return compress_embedding(table, spec, half=half)
     except RecipeError as error:
         raise RecipeError(f"Table {name!r}: {error.message}", hint=error.hint) from error
 

@@ -2,14 +2,17 @@
 
 A recipe names a precision for each of three parts of a decoder: the ``body``
 (all linear layers but the head), the ``head`` (hidden state to vocabulary) and
-the ``embedding`` (vocabulary to hidden state). Nothing here imports torch.
+the ``embedding`` (vocabulary to hidden state). Sparsity goes with any scheme of a linear
+layer: weights are zeroed first, then quantized or replaced by a palette. Nothing here
+imports torch.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,16 +22,76 @@ __all__ = [
     "BUILTIN_RECIPES",
     "EmbeddingSpec",
     "LinearSpec",
+    "PaletteSpec",
     "Recipe",
+    "SparsitySpec",
     "load_recipe",
     "recipe_names",
 ]
 
-Scheme = Literal["none", "fp16", "8da4w", "8da8w", "w4", "w8"]
+Scheme = Literal["none", "fp16", "8da4w", "8da8w", "w4", "w8", "palette"]
+
+_WITHOUT_GROUPS = ("none", "fp16", "palette")
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PaletteSpec(_Strict):
+    """A look-up table: a weight is the index of one of a few values.
+
+    Attributes:
+        bits: Of an index. Core ML packs indices of 1, 2, 3, 4, 6 and 8 bits; none of 5 or 7.
+        channels: Rows (output channels, or tokens of an embedding) that share a table;
+            ``None`` for one table for the whole tensor.
+        method: How the values are found: ``kmeans`` for the least squared error,
+            ``uniform`` for equal steps from the smallest weight to the largest.
+        table: What a value is: ``fp16``, or ``int8`` with a scale for each table.
+    """
+
+    bits: Literal[2, 3, 4, 6, 8]
+    channels: int | None = Field(default=None, ge=1)
+    method: Literal["kmeans", "uniform"] = "kmeans"
+    table: Literal["fp16", "int8"] = "fp16"
+
+    def __str__(self) -> str:
+        shared = "tensor" if self.channels is None else f"c{self.channels}"
+        return f"palette{self.bits} {shared}{'' if self.table == 'fp16' else ' int8 table'}"
+
+
+class SparsitySpec(_Strict):
+    """Which weights become zero: those of the least magnitude in a layer.
+
+    Attributes:
+        fraction: How many of a layer's weights are zeroed, 0.5 for half of them.
+        pattern: ``N:M`` in its place: of each M weights in a row, along the inputs, N stay.
+    """
+
+    fraction: float | None = Field(default=None, gt=0, lt=1)
+    pattern: str | None = Field(default=None, pattern=r"^[1-9][0-9]?:[1-9][0-9]?$")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> SparsitySpec:
+        if (self.fraction is None) == (self.pattern is None):
+            raise ValueError("sparsity takes either fraction or pattern")
+        kept, block = self.kept_of or (1, 2)
+        if kept >= block:
+            raise ValueError(f"pattern {self.pattern} zeroes nothing: as 2:4, the first is smaller")
+        return self
+
+    @property
+    def kept_of(self) -> tuple[int, int] | None:
+        """(2, 4) of the pattern ``2:4``; ``None`` without a pattern."""
+        if self.pattern is None:
+            return None
+        kept, block = self.pattern.split(":")
+        return int(kept), int(block)
+
+    def __str__(self) -> str:
+        if self.fraction is None:
+            return f"{self.pattern} sparse"
+        return f"{100 * self.fraction:g}% sparse"
 
 
 class LinearSpec(_Strict):
@@ -37,17 +100,27 @@ class LinearSpec(_Strict):
     Attributes:
         scheme: ``none`` (float32), ``fp16``, ``8da4w`` / ``8da8w`` (weights of 4 or
             8 bits, activations quantized to 8 bits while running), ``w4`` / ``w8``
-            (weights only; activations stay float32).
+            (weights only; activations stay float32), ``palette`` (indices into a table).
         group_size: Weights that share a scale, along the input dimension; ``None``
             for one scale per output channel.
+        palette: The table of the scheme ``palette``.
+        sparsity: Which weights are zeroed before.
     """
 
     scheme: Scheme = "none"
     group_size: int | None = Field(default=None, ge=8)
+    palette: PaletteSpec | None = None
+    sparsity: SparsitySpec | None = None
+
+    @model_validator(mode="after")
+    def _palette_fits_scheme(self) -> LinearSpec:
+        if (self.scheme == "palette") != (self.palette is not None):
+            raise ValueError("scheme 'palette' and a table palette go together")
+        return self
 
     @model_validator(mode="after")
     def _group_fits_scheme(self) -> LinearSpec:
-        if self.group_size is not None and self.scheme in ("none", "fp16"):
+        if self.group_size is not None and self.scheme in _WITHOUT_GROUPS:
             raise ValueError(f"group_size does not go with scheme {self.scheme!r}")
         if self.group_size is not None and self.scheme == "8da8w":
             raise ValueError("8da8w has one scale per channel; leave group_size out")
@@ -55,16 +128,21 @@ class LinearSpec(_Strict):
 
     @property
     def bits(self) -> int:
-        """Bits a weight takes, scales aside."""
+        """Bits a weight takes, scales and tables aside; zeros that are left out as well."""
+        if self.palette is not None:
+            return self.palette.bits
         return {"none": 32, "fp16": 16, "8da4w": 4, "w4": 4, "8da8w": 8, "w8": 8}[self.scheme]
 
     def __str__(self) -> str:
+        zeros = "" if self.sparsity is None else f", {self.sparsity}"
+        if self.palette is not None:
+            return f"{self.palette}{zeros}"
         group = (
             ""
             if self.bits > 8
             else f" {'channel' if self.group_size is None else f'g{self.group_size}'}"
         )
-        return {"none": "fp32"}.get(self.scheme, self.scheme) + group
+        return {"none": "fp32"}.get(self.scheme, self.scheme) + group + zeros
 
 
 class EmbeddingSpec(_Strict):
@@ -73,12 +151,32 @@ class EmbeddingSpec(_Strict):
     Attributes:
         bits: 32 (float32), 16 (float16), or 2 to 8: symmetric integers.
         group_size: Values of a row that share a scale; ``None`` for the whole row.
+        palette: A look-up table in the place of integers; ``bits`` are its own then.
     """
 
     bits: Literal[2, 3, 4, 5, 6, 7, 8, 16, 32] = 32
     group_size: int | None = Field(default=None, ge=8)
+    palette: PaletteSpec | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bits_of_the_palette(cls, data: Any) -> Any:
+        palette = data.get("palette") if isinstance(data, Mapping) else None
+        bits = palette.get("bits") if isinstance(palette, Mapping) else None
+        bits = palette.bits if isinstance(palette, PaletteSpec) else bits
+        return data if bits is None or "bits" in data else {**data, "bits": bits}
+
+    @model_validator(mode="after")
+    def _palette_alone(self) -> EmbeddingSpec:
+        if self.palette is None:
+            return self
+        if self.bits != self.palette.bits or self.group_size is not None:
+            raise ValueError("a palette has bits of its own and no group_size; leave both out")
+        return self
 
     def __str__(self) -> str:
+        if self.palette is not None:
+            return str(self.palette)
         if self.bits > 8:
             return f"fp{self.bits}"
         return f"int{self.bits} {'row' if self.group_size is None else f'g{self.group_size}'}"
@@ -93,6 +191,9 @@ class Recipe(_Strict):
         body: All linear layers but the head.
         head: The head; ``None`` to treat it as the body.
         embedding: The embedding table.
+        floats: What scales, tables and all that stays uncompressed (norms and biases too)
+            are rounded to. ``fp16`` is what a Core ML package holds: targets that run one
+            set it, and other runtimes then get the same model.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -100,6 +201,13 @@ class Recipe(_Strict):
     body: LinearSpec = LinearSpec()
     head: LinearSpec | None = None
     embedding: EmbeddingSpec = EmbeddingSpec()
+    floats: Literal["fp32", "fp16"] = "fp32"
+
+    @model_validator(mode="after")
+    def _floats_fit_schemes(self) -> Recipe:
+        if self.floats == "fp16" and "8da4w" in (self.body.scheme, self.head_spec.scheme):
+            raise ValueError("8da4w has scales in bfloat16, which floats = 'fp16' contradicts")
+        return self
 
     @property
     def head_spec(self) -> LinearSpec:
@@ -110,9 +218,13 @@ class Recipe(_Strict):
     def shares_table(self) -> bool:
         """Whether a tied embedding can be the head's integers with the head's scales.
 
-        Then a format that keeps one table for both uses keeps one.
+        Or its palette. Then a format that keeps one table for both uses keeps one.
         """
         head, table = self.head_spec, self.embedding
+        if head.sparsity is not None:
+            return False
+        if head.palette is not None or table.palette is not None:
+            return head.palette == table.palette
         integers = head.scheme not in ("none", "fp16")
         return integers and (head.bits, head.group_size) == (table.bits, table.group_size)
 
@@ -128,51 +240,71 @@ class Recipe(_Strict):
 
 
 def _builtin() -> dict[str, Recipe]:
+    recipes = (*_integers(), *_palettes(), *_sparse())
+    return {recipe.name: recipe for recipe in recipes}
+
+
+def _integers() -> tuple[Recipe, ...]:
     da4, da4c = LinearSpec(scheme="8da4w", group_size=32), LinearSpec(scheme="8da4w")
     da8, emb8 = LinearSpec(scheme="8da8w"), EmbeddingSpec(bits=8)
-    fp16 = LinearSpec(scheme="fp16")
-    recipes = (
-        Recipe(name="none", description="float32, nothing compressed"),
-        Recipe(
-            name="fp16",
-            description="float16 weights",
-            body=fp16,
-            embedding=EmbeddingSpec(bits=16),
-        ),
-        Recipe(name="8da8w", description="int8 everywhere", body=da8, embedding=emb8),
-        Recipe(
-            name="8da4w",
-            description="int4 in groups of 32, int8 embedding",
-            body=da4,
-            embedding=emb8,
-        ),
-        Recipe(
-            name="8da4w-channel",
-            description="int4 per channel, int8 embedding",
-            body=da4c,
-            embedding=emb8,
-        ),
-        Recipe(
-            name="8da4w-head8",
-            description="int4 body in groups of 32, int8 head and embedding",
-            body=da4,
-            head=da8,
-            embedding=emb8,
-        ),
-        Recipe(
-            name="w8",
-            description="int8 weights only, per channel",
-            body=LinearSpec(scheme="w8"),
-            embedding=emb8,
-        ),
-        Recipe(
-            name="w4",
-            description="int4 weights only, per channel",
-            body=LinearSpec(scheme="w4"),
-            embedding=emb8,
-        ),
+    w4, w8 = LinearSpec(scheme="w4"), LinearSpec(scheme="w8")
+    w4g, emb4g = LinearSpec(scheme="w4", group_size=32), EmbeddingSpec(bits=4, group_size=32)
+    made = (
+        ("none", "float32, nothing compressed", LinearSpec(), None, EmbeddingSpec()),
+        ("fp16", "float16 weights", LinearSpec(scheme="fp16"), None, EmbeddingSpec(bits=16)),
+        ("8da8w", "int8 everywhere", da8, None, emb8),
+        ("8da4w", "int4 in groups of 32, int8 embedding", da4, None, emb8),
+        ("8da4w-channel", "int4 per channel, int8 embedding", da4c, None, emb8),
+        ("8da4w-head8", "int4 body in groups of 32, int8 head and embedding", da4, da8, emb8),
+        ("w8", "int8 weights only, per channel", w8, None, emb8),
+        ("w4", "int4 weights only, per channel", w4, None, emb8),
+        ("w4-g32", "int4 weights only in groups of 32, embedding too", w4g, None, emb4g),
     )
-    return {recipe.name: recipe for recipe in recipes}
+    return tuple(_recipe(*parts) for parts in made)
+
+
+def _palettes() -> tuple[Recipe, ...]:
+    """Tables for 16 rows at 4 bits and fewer, as Core ML Tools advise for the Neural Engine."""
+    made = [(f"palette{bits}", PaletteSpec(bits=bits, channels=16)) for bits in (2, 3, 4)]
+    made += [(f"palette{bits}", PaletteSpec(bits=bits)) for bits in (6, 8)]
+    made.append(("palette4-int8", PaletteSpec(bits=4, channels=16, table="int8")))
+    return tuple(
+        _recipe(
+            name,
+            f"{palette}, embedding too",
+            LinearSpec(scheme="palette", palette=palette),
+            None,
+            EmbeddingSpec(bits=palette.bits, palette=palette),
+        )
+        for name, palette in made
+    )
+
+
+def _sparse() -> tuple[Recipe, ...]:
+    """The body only: a head without half its weights is not worth what it saves."""
+    half, two_of_four = SparsitySpec(fraction=0.5), SparsitySpec(pattern="2:4")
+    palette = PaletteSpec(bits=4, channels=16)
+    fp16, emb16 = LinearSpec(scheme="fp16"), EmbeddingSpec(bits=16)
+    w8, emb8 = LinearSpec(scheme="w8"), EmbeddingSpec(bits=8)
+    w4g = LinearSpec(scheme="w4", group_size=32, sparsity=half)
+    looked_up = LinearSpec(scheme="palette", palette=palette, sparsity=half)
+    fp16_half, fp16_24 = (fp16.model_copy(update={"sparsity": s}) for s in (half, two_of_four))
+    w8_half, w8_24 = (w8.model_copy(update={"sparsity": s}) for s in (half, two_of_four))
+    made = (
+        ("sparse50", "half of the body's weights, in float16", fp16_half, fp16, emb16),
+        ("sparse24", "2:4 sparse body in float16", fp16_24, fp16, emb16),
+        ("sparse50-w8", "half of the body's weights, int8", w8_half, w8, emb8),
+        ("sparse24-w8", "2:4 sparse body, int8", w8_24, w8, emb8),
+        ("sparse50-w4", "half of the body's weights, int4 in groups of 32", w4g, w8, emb8),
+        ("sparse50-palette4", "half of the body's weights, 4-bit palette", looked_up, w8, emb8),
+    )
+    return tuple(_recipe(*parts) for parts in made)
+
+
+def _recipe(
+    name: str, description: str, body: LinearSpec, head: LinearSpec | None, table: EmbeddingSpec
+) -> Recipe:
+    return Recipe(name=name, description=description, body=body, head=head, embedding=table)
 
 
 BUILTIN_RECIPES: dict[str, Recipe] = _builtin()

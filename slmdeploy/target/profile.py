@@ -25,16 +25,17 @@ from pydantic_core import CoreSchema, core_schema
 
 from slmdeploy.compress.recipe import BUILTIN_RECIPES, Recipe
 from slmdeploy.errors import RecipeError
-from slmdeploy.export.options import ExecutorchOptions, LitertOptions
-from slmdeploy.target.recipes import refusal
+from slmdeploy.export.options import CoremlOptions, ExecutorchOptions, ExportOptions, LitertOptions
+from slmdeploy.target.recipes import fitted, refusal
 from slmdeploy.target.units import BYTES_PATTERN, parse_bytes
 
 __all__ = ["OPTIONS", "Arch", "Limits", "Runtime", "TargetProfile", "with_recipe"]
 
 Arch = Literal["host", "x86_64", "aarch64"]
-Runtime = Literal["executorch", "litert", "tflite-runtime"]
+Runtime = Literal["executorch", "litert", "tflite-runtime", "coreml"]
 
-OPTIONS: Mapping[str, type[ExecutorchOptions | LitertOptions]] = {
+OPTIONS: Mapping[str, type[ExportOptions]] = {
+    "coreml": CoremlOptions,
     "executorch": ExecutorchOptions,
     "litert": LitertOptions,
     "tflite-runtime": LitertOptions,
@@ -123,7 +124,7 @@ class TargetProfile(BaseModel):
     recipe: Annotated[Recipe, _ByName()] = Field(
         description="Name of a built-in recipe, or a recipe as a table."
     )
-    export: ExecutorchOptions | LitertOptions = Field(
+    export: ExportOptions = Field(
         default=ExecutorchOptions(), description="Options of the runtime's exporter."
     )
     arch: Arch = Field(description="Architecture; 'host' is this computer's.")
@@ -162,7 +163,7 @@ class TargetProfile(BaseModel):
 
     @model_validator(mode="after")
     def _runtime_runs_recipe(self) -> TargetProfile:
-        reason = refusal(self.runtime, self.recipe)
+        reason = refusal(self.runtime, self.recipe, self.export)
         if reason is not None:
             raise ValueError(reason)
         return self
@@ -171,13 +172,15 @@ class TargetProfile(BaseModel):
 def with_recipe(profile: TargetProfile, recipe: Recipe) -> TargetProfile:
     """The same target with another recipe, as ``--recipe`` asks.
 
+    The recipe gets what the runtime adds to it.
+
     Raises:
         RecipeError: The target's runtime cannot run it.
     """
-    reason = refusal(profile.runtime, recipe)
+    reason = refusal(profile.runtime, recipe, profile.export)
     if reason is not None:
         raise RecipeError(
             f"Target {profile.name!r} cannot run recipe {recipe.name!r}: {reason}.",
             hint="Run: slmdeploy targets show " + profile.name,
         )
-    return profile.model_copy(update={"recipe": recipe})
+    return profile.model_copy(update={"recipe": fitted(profile.runtime, recipe)})

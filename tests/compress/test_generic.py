@@ -24,6 +24,12 @@ def test_nothing_changes_without_compression():
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
 
+def test_floats_are_rounded_where_the_recipe_says_so():
+    module = nn.Sequential(nn.Embedding(10, 8), nn.Linear(8, 4), nn.LayerNorm(4))
+    compress_module(module, Recipe(name="half", floats="fp16"))
+    assert all(torch.equal(value, value.half().float()) for value in module.parameters())
+
+
 def test_linear_layers_and_tables_are_compressed_wherever_they_stand():
     module = nn.Sequential(nn.Embedding(10, 64), nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 4)))
     compress_module(module, BUILTIN_RECIPES["8da8w"])

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from slmdeploy.compress.embedding import QuantizedEmbedding
+from slmdeploy.compress.parts import parts_of
 from slmdeploy.compress.quantize import compress, compress_linears, quiet_torchao
 from slmdeploy.compress.recipe import (
     BUILTIN_RECIPES,
@@ -68,7 +69,10 @@ def test_nothing_compressed_is_the_same_model():
 
 @pytest.mark.parametrize(
     ("name", "least_db"),
-    [("fp16", 60), ("w8", 35), ("8da8w", 30), ("w4", 10), ("8da4w", 10), ("8da4w-head8", 10)],
+    [
+        *(("fp16", 60), ("w8", 35), ("8da8w", 30), ("w4", 10), ("8da4w", 10), ("8da4w-head8", 10)),
+        *(("w4-g32", 10), ("palette8", 35), ("palette6", 20), ("palette4", 10), ("palette2", 1)),
+    ],
 )
 def test_a_recipe_moves_the_logits_no_further_than_its_bits_do(name, least_db):
     reference = logits(decoder())
@@ -156,3 +160,33 @@ def test_the_quiet_ends_with_the_block():
     assert logging.getLogger("torchao").isEnabledFor(logging.WARNING)
     with pytest.warns(UserWarning, match="heard"):
         warnings.warn("heard", stacklevel=1)
+
+
+@pytest.mark.parametrize("name", ["none", "w8", "w4-g32", "palette4", "sparse50-w4"])
+def test_all_floats_are_rounded_where_the_recipe_says_so(name):
+    recipe = load_recipe(name).model_copy(update={"floats": "fp16"})
+    module = compress(decoder(), recipe).module
+    floats = {
+        key: value
+        for key, value in [*module.named_parameters(), *module.named_buffers()]
+        if type(value) in {nn.Parameter, torch.Tensor} and key.split(".")[-1] != "mean"
+    }
+    assert {"cos", "sin", "norm.weight", "layers.0.mlp_norm.weight"} <= set(floats)
+    for key, value in floats.items():
+        if parts_of(module.get_submodule(key.rpartition(".")[0])) is None:
+            assert torch.equal(value, value.half().float()), key
+    assert snr_db(logits(compress(decoder(), load_recipe(name)).module), logits(module)) > 10
+
+
+def test_a_norm_beyond_float16_is_refused_where_floats_are_rounded():
+    module = decoder()
+    module.norm.weight[0] = 1e6
+    with pytest.raises(RecipeError, match=r"'norm\.weight'"):
+        compress(module, load_recipe("none").model_copy(update={"floats": "fp16"}))
+
+
+def test_a_tied_palette_is_one_for_both():
+    module = compress(decoder(), load_recipe("palette4")).module
+    head, table = parts_of(module.head), parts_of(module.embedding)
+    assert torch.equal(head.values, table.values)
+    assert torch.equal(head.table, table.table)

@@ -7,7 +7,9 @@ from slmdeploy.compress.recipe import (
     BUILTIN_RECIPES,
     EmbeddingSpec,
     LinearSpec,
+    PaletteSpec,
     Recipe,
+    SparsitySpec,
     load_recipe,
     recipe_names,
 )
@@ -63,6 +65,15 @@ def test_a_file_is_named_by_itself_unless_it_says_otherwise(recipe_file):
         ('[head]\nscheme = "8da8w"\ngroup_size = 32', "one scale per channel"),
         ('[body]\nscheme = "w4"\ngroup_size = 4', "body.group_size"),
         ('name = "a/b"', "name"),
+        ('[body]\nscheme = "palette"', "go together"),
+        ('[body]\nscheme = "w8"\npalette = {bits = 4}', "go together"),
+        ('[body]\nscheme = "palette"\npalette = {bits = 5}', "body.palette.bits"),
+        ('[body]\nscheme = "palette"\ngroup_size = 32\npalette = {bits = 4}', "group_size"),
+        ('[body]\nscheme = "w8"\nsparsity = {}', "either fraction or pattern"),
+        ('[body]\nscheme = "w8"\nsparsity = {fraction = 1.0}', "body.sparsity.fraction"),
+        ('[body]\nscheme = "w8"\nsparsity = {pattern = "4:4"}', "zeroes nothing"),
+        ("[embedding]\nbits = 8\npalette = {bits = 4}", "bits of its own"),
+        ('floats = "fp16"\n[body]\nscheme = "8da4w"', "bfloat16"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_key_that_is_wrong(recipe_file, text, said):
@@ -70,6 +81,28 @@ def test_a_wrong_file_is_refused_with_the_key_that_is_wrong(recipe_file, text, s
         load_recipe(recipe_file(text))
     assert "mine.toml" in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_palettes_and_sparsity_are_tables_in_a_file(recipe_file):
+    recipe = load_recipe(
+        recipe_file(
+            '[body]\nscheme = "palette"\n[body.palette]\nbits = 4\nchannels = 16\n'
+            '[body.sparsity]\npattern = "2:4"\n[head]\nscheme = "w8"\n'
+            "[embedding.palette]\nbits = 6\n"
+        )
+    )
+    assert recipe.body.palette == PaletteSpec(bits=4, channels=16)
+    assert recipe.body.sparsity.kept_of == (2, 4)
+    assert recipe.embedding == EmbeddingSpec(palette=PaletteSpec(bits=6))
+    assert recipe.embedding.bits == 6
+
+
+def test_a_tied_table_is_shared_where_head_and_embedding_are_the_same():
+    assert load_recipe("palette4").shares_table
+    assert load_recipe("w4-g32").shares_table
+    assert not load_recipe("8da4w").shares_table
+    head = LinearSpec(scheme="w8", sparsity=SparsitySpec(fraction=0.5))
+    assert not Recipe(name="r", head=head, embedding=EmbeddingSpec(bits=8)).shares_table
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
@@ -111,6 +144,10 @@ def test_the_head_follows_the_body_unless_it_is_set_apart():
         (EmbeddingSpec(), "fp32"),
         (EmbeddingSpec(bits=3), "int3 row"),
         (EmbeddingSpec(bits=8, group_size=16), "int8 g16"),
+        (LinearSpec(scheme="palette", palette=PaletteSpec(bits=4, channels=16)), "palette4 c16"),
+        (EmbeddingSpec(palette=PaletteSpec(bits=2, table="int8")), "palette2 tensor int8 table"),
+        (LinearSpec(scheme="w8", sparsity=SparsitySpec(pattern="2:4")), "w8 channel, 2:4 sparse"),
+        (LinearSpec(scheme="fp16", sparsity=SparsitySpec(fraction=0.5)), "fp16, 50% sparse"),
     ],
 )
 def test_a_spec_reads_as_tables_have_it(spec, text):

@@ -26,9 +26,15 @@ def test_a_recipe_that_the_runtime_cannot_run_is_refused():
     assert "(head)" in str(caught.value)
 
 
-@pytest.mark.parametrize("recipe", BUILTIN_RECIPES.values(), ids=lambda r: r.name)
-def test_every_built_in_recipe_runs_on_executorch(recipe):
+@pytest.mark.parametrize("name", ["none", "8da8w", "8da4w-head8", "w8", "sparse24-w8"])
+def test_another_recipe_that_runs_there_can_be_asked_for(name):
+    recipe = BUILTIN_RECIPES[name]
     assert with_recipe(load_target("local-executorch"), recipe).recipe == recipe
+
+
+def test_a_recipe_that_does_not_run_there_is_refused_by_name():
+    with pytest.raises(RecipeError, match=r"'palette4'.*has no palettes"):
+        with_recipe(load_target("local-executorch"), BUILTIN_RECIPES["palette4"])
 
 
 def test_a_profile_cannot_be_changed_in_place():

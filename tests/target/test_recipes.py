@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from slmdeploy.compress.recipe import LinearSpec, Recipe
-from slmdeploy.target.recipes import refusal
+from slmdeploy.compress.recipe import BUILTIN_RECIPES, LinearSpec, Recipe
+from slmdeploy.export.options import CoremlOptions
+from slmdeploy.target.recipes import fitted, refusal
 
 
 @pytest.mark.parametrize(("scheme", "nearest"), [("w4", "8da4w"), ("w8", "8da8w")])
@@ -28,4 +29,53 @@ def test_every_scheme_per_channel_runs(spec):
 
 def test_a_runtime_that_is_not_known_here_refuses_nothing():
     recipe = Recipe(name="mine", body=LinearSpec(scheme="w4", group_size=32))
-    assert refusal("coreml", recipe) is None
+    assert refusal("another", recipe) is None
+
+
+@pytest.mark.parametrize("runtime", ["executorch", "litert", "tflite-runtime"])
+def test_a_runtime_without_palettes_names_the_palette_and_the_nearest_recipe(runtime):
+    reason = refusal(runtime, BUILTIN_RECIPES["palette6"])
+    assert "no palettes (body: palette6 tensor), Core ML has" in reason
+    assert "the recipe 'w8'" in reason
+
+
+@pytest.mark.parametrize("name", ["sparse50-w8", "sparse24-w8"])
+@pytest.mark.parametrize("runtime", ["executorch", "litert", "tflite-runtime"])
+def test_zeros_among_integers_run_everywhere(runtime, name):
+    assert refusal(runtime, BUILTIN_RECIPES[name]) is None
+
+
+def test_litert_refuses_what_its_exporter_would_lose():
+    assert "zeros among floats" in refusal("litert", BUILTIN_RECIPES["sparse50"])
+    rounded = BUILTIN_RECIPES["w8"].model_copy(update={"floats": "fp16"})
+    assert "not carried to LiteRT" in refusal("litert", rounded)
+    assert refusal("executorch", rounded) is None
+
+
+@pytest.mark.parametrize("recipe", BUILTIN_RECIPES.values(), ids=lambda r: r.name)
+def test_core_ml_takes_every_recipe_of_weights_alone(recipe):
+    reason = refusal("coreml", recipe)
+    assert (reason is None) == (not recipe.body.scheme.startswith("8da"))
+    assert reason is None or "quantizes no activations" in reason
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("w4", "integers of 8 bits alone"),
+        ("palette4", "one palette for a whole tensor"),
+        ("sparse24-w8", "sparse weights in float16 alone"),
+    ],
+)
+def test_ios_17_refuses_by_name_what_came_with_ios_18(name, said):
+    old = CoremlOptions(deployment_target="iOS17")
+    reason = refusal("coreml", BUILTIN_RECIPES[name], old)
+    assert said in reason
+    assert "deployment_target = 'iOS18', or use the recipe" in reason
+    for taken in ("none", "fp16", "w8", "palette6", "sparse50"):
+        assert refusal("coreml", BUILTIN_RECIPES[taken], old) is None
+
+
+def test_core_ml_rounds_all_floats_to_what_a_package_holds():
+    assert fitted("coreml", BUILTIN_RECIPES["w8"]).floats == "fp16"
+    assert fitted("executorch", BUILTIN_RECIPES["w8"]) is BUILTIN_RECIPES["w8"]

@@ -7,21 +7,30 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slmdeploy.compress.recipe import BUILTIN_RECIPES, EmbeddingSpec, LinearSpec, Recipe
+from slmdeploy.compress.recipe import (
+    BUILTIN_RECIPES,
+    EmbeddingSpec,
+    LinearSpec,
+    Recipe,
+    SparsitySpec,
+)
 from slmdeploy.export.options import ExecutorchOptions
 from slmdeploy.target.load import load_target
 from slmdeploy.target.profile import Limits, TargetProfile
+from slmdeploy.target.recipes import refusal
 from slmdeploy.target.write import profile_toml, to_toml
 
 names = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
 texts = st.text(st.characters(codec="utf-8"), max_size=40)
 groups = st.sampled_from([None, 32, 64, 128])
+sparsities = st.sampled_from([SparsitySpec(pattern="2:4"), SparsitySpec(fraction=0.25)])
 specs = st.one_of(
     st.builds(LinearSpec, scheme=st.sampled_from(["none", "fp16", "8da8w", "w4", "w8"])),
     st.builds(LinearSpec, scheme=st.just("8da4w"), group_size=groups),
+    st.builds(LinearSpec, scheme=st.just("w8"), sparsity=sparsities),
 )
 recipes = st.one_of(
-    st.sampled_from(list(BUILTIN_RECIPES.values())),
+    st.sampled_from([r for r in BUILTIN_RECIPES.values() if refusal("executorch", r) is None]),
     st.builds(
         Recipe,
         name=names,

@@ -15,6 +15,7 @@ from torch import Tensor
 from slmdeploy.compress.quantize import Compressed, quiet_torchao
 from slmdeploy.errors import MissingExtraError
 from slmdeploy.export.artifact import Artifact, CacheInfo
+from slmdeploy.export.forms import require_form, zeros_note
 from slmdeploy.export.options import ExecutorchOptions
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.decoder import Decoder
@@ -22,6 +23,7 @@ from slmdeploy.progress import Progress, Step, silent
 
 try:
     from slmdeploy.export.executorch import account
+    from slmdeploy.export.executorch.arithmetic import steady_norms
     from slmdeploy.export.executorch.lowering import StageLowering
     from slmdeploy.export.executorch.program import (
         Method,
@@ -37,6 +39,11 @@ except ImportError as error:
     raise MissingExtraError("executorch", "Export to ExecuTorch") from error
 
 __all__ = ["capacity_for", "export"]
+
+_CAPPED = (
+    "Its scores are capped by a tanh, which the llm kernels' attention has not: it has the "
+    "portable kernels' attention instead."
+)
 
 
 def capacity_for(context: int, chunk: int) -> int:
@@ -67,9 +74,14 @@ def export(
         ExportError: A part of the model has no place in a delegate.
     """
     decoder, config = compressed.module, compressed.module.config
-    recipe = compressed.recipe
+    recipe, asked = compressed.recipe, options
+    if config.attention_cap is not None:
+        # ``llama::custom_sdpa`` has no place for a cap between scores and softmax.
+        options = options.model_copy(update={"kernels": "portable"})
+    require_form("executorch", recipe)
     store_as(decoder, lambda name: recipe.head_spec if name == "head" else recipe.body)
     _unwrap(decoder)
+    steady_norms(decoder)
     capacity = capacity_for(context, options.prefill_chunk)
     cache = Cache(config, _cache_shape(config, options.kernels, capacity))
     steps = _lower(compressed, options, cache, progress)
@@ -102,6 +114,7 @@ def export(
         ),
         versions={name: version(name) for name in ("torch", "executorch", "torchao")},
         cache=_cache_info(cache, config, options.kernels, capacity),
+        notes=zeros_note(recipe) + (() if options.kernels == asked.kernels else (_CAPPED,)),
         context=context,
         prefill_chunk=options.prefill_chunk,
         logits=options.logits,

@@ -23,6 +23,7 @@ from slmdeploy.compress.generic import CompressedModule
 from slmdeploy.compress.quantize import quiet_torchao
 from slmdeploy.errors import ExportError, MissingExtraError
 from slmdeploy.export.artifact import Artifact, ByteRow
+from slmdeploy.export.forms import require_form, zeros_note
 from slmdeploy.export.options import ExecutorchOptions
 from slmdeploy.progress import Progress, Step, silent
 
@@ -100,6 +101,7 @@ def export_module(
         DiskSpaceError: There is no room for the file.
         HostError: The file cannot be written.
     """
+    require_form("executorch", compressed.recipe)
     module = compressed.module.eval()
     _check_inputs(inputs, input_names)
     progress(Step("trace the graph"))
@@ -123,7 +125,8 @@ def export_module(
         output_names=tuple(output_names),
         delegated_ops=sum(count_operators(delegate.original_module) for delegate in delegates),
     )
-    return _artifact(program, method, delegates, options, destination, traced)
+    artifact = _artifact(program, method, delegates, options, destination, traced)
+    return artifact.model_copy(update={"notes": zeros_note(compressed.recipe)})
 
 
 def _artifact(  # noqa: PLR0917 - what export_module has gathered

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from slmdeploy.compress.quantize import Compressed
 from slmdeploy.errors import ExportError, MissingExtraError
 from slmdeploy.export.artifact import Artifact, CacheInfo, MethodInfo
+from slmdeploy.export.forms import require_form, zeros_note
 from slmdeploy.export.options import LitertOptions
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.decoder import Decoder
@@ -112,6 +113,7 @@ def export(
         ExportError: The runtime lacks an operator in the version that is needed.
     """
     decoder, recipe = compressed.module, compressed.recipe
+    require_form(runtime, recipe)
     progress(Step("quantize and write"))
     schemes = {
         name: recipe.head_spec if name == "head" else recipe.body
@@ -139,7 +141,7 @@ def export(
             packed=packed, signatures=2, cache=cache.bytes, artifact=size
         ),
         versions=installed_versions(),
-        notes=_NOTES,
+        notes=(*_NOTES, *zeros_note(recipe)),
         cache=cache,
         context=decoder.positions,
         prefill_chunk=options.longest_chunk,

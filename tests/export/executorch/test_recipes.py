@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from slmdeploy.compress.recipe import BUILTIN_RECIPES, EmbeddingSpec, LinearSpec, Recipe
+from slmdeploy.target.recipes import refusal
 from tests.export.executorch.tiny import (
     CONFIG,
     artifact_logits,
@@ -17,11 +18,12 @@ from tests.export.executorch.tiny import (
 W4, W8 = LinearSpec(scheme="w4"), LinearSpec(scheme="w8")
 GROUPED = LinearSpec(scheme="w4", group_size=32)
 RECIPES = {
-    **BUILTIN_RECIPES,
+    **{name: r for name, r in BUILTIN_RECIPES.items() if refusal("executorch", r) is None},
     "mixed": Recipe(name="mixed", body=W4, head=W8, embedding=EmbeddingSpec(bits=3)),
     "w4-groups": Recipe(name="w4-groups", body=GROUPED, embedding=EmbeddingSpec(bits=2)),
 }
-FLOAT_GRAPHS = ("none", "fp16", "w8", "w4", "mixed", "w4-groups")
+SPARSE = ("sparse50", "sparse24", "sparse50-w8", "sparse24-w8")
+FLOAT_GRAPHS = ("none", "fp16", "w8", "w4", "mixed", "w4-groups", *SPARSE)
 """Recipes that differ in what the file holds, not in their graphs."""
 
 CASES = [
@@ -31,8 +33,8 @@ CASES = [
         *(("portable", name, False) for name in RECIPES),
     )
 ]
-NORM_BYTES = 4 * CONFIG.hidden_size * (2 * CONFIG.layers + 2) + 4
-"""Norms, the vector that means are taken with and the epsilon; float32."""
+NORM_BYTES = 4 * CONFIG.hidden_size * (2 * CONFIG.layers + 1 + 8) + 4 * 5
+"""Norms, the eight rows that means are taken with, and the numbers of the code; float32."""
 
 
 @pytest.mark.parametrize(("name", "kernels"), CASES)
@@ -51,6 +53,7 @@ def test_the_artifact_computes_what_the_compressed_model_does(
         assert snr_db(reference, found) >= 60
     rows = {row.component: row.bytes for row in artifact.bytes_by_component}
     assert sum(rows.values()) == path.stat().st_size
+    assert any("plain zeros" in note for note in artifact.notes) == (name in SPARSE)
     # What is left for the norms is right only if every weight was counted as it is stored.
     attention = 0 if kernels == "llm" else 4
     assert rows["norms and other constants"] == NORM_BYTES + attention
