@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from slmdeploy.device.doctor.examine import Diagnosis
     from slmdeploy.device.runs.settings_plan import Use
     from slmdeploy.device.types import Device
+    from slmdeploy.model.request import ModelRequest
     from slmdeploy.runtime.protocol import Sampling
     from slmdeploy.steps.provisioning import Provisioned, Unprovisioned
     from slmdeploy.store.record import Record
@@ -80,7 +81,7 @@ def _store(url: str | None) -> Store:
 
 
 def inspect(
-    model: str,
+    model: str | ModelRequest,
     *,
     fetch: bool = False,
     targets_dirs: Sequence[Path] = (),
@@ -89,10 +90,10 @@ def inspect(
     """Read a model and say what it is and which targets it would fit."""
     from slmdeploy.model.inspect import describe
     from slmdeploy.model.read import read_model
-    from slmdeploy.model.ref import parse_ref
+    from slmdeploy.model.request import request_of
     from slmdeploy.steps.forecast import target_fits
 
-    found = read_model(parse_ref(model), fetch=fetch, progress=progress)
+    found = read_model(request_of(model).ref(), fetch=fetch, progress=progress)
     return Inspection(describe(found), target_fits(found, targets_dirs))
 
 
@@ -130,7 +131,7 @@ def fetch(
 
 
 def export(
-    model: str,
+    model: str | ModelRequest,
     targets: Sequence[str],
     *,
     recipe: str | None = None,
@@ -145,7 +146,7 @@ def export(
     """Compress and export a model for each target; a bundle each under ``output``.
 
     Args:
-        model: A directory, a hub id, a GGUF file or ``demo``.
+        model: As ``parse_ref`` takes it; a request says more: adapters, pickles, pooling.
         targets: Names or files of targets.
         recipe: Name or file; ``None`` for each target's own.
         context: Tokens in the cache; ``None`` for the target's own.
@@ -156,10 +157,11 @@ def export(
         dry_run: Only say what would be made.
         progress: Is told what is being done.
     """
+    from slmdeploy.model.request import request_of
     from slmdeploy.steps.preparing import Preparation
 
     with Preparation(
-        model,
+        request_of(model),
         recipe=recipe,
         context=context,
         output=output,
@@ -169,8 +171,10 @@ def export(
         dry_run=dry_run,
         progress=progress,
         several=len(targets) > 1,
+        targets=tuple(targets),
     ) as prepared:
-        return in_turn(targets, prepared.export)
+        subjects = prepared.subjects(targets)
+        return in_turn(tuple(subjects), lambda subject: prepared.export(*subjects[subject]))
 
 
 def verify(
@@ -441,7 +445,7 @@ def report(
 
 
 def run(
-    model: str,
+    model: str | ModelRequest,
     targets: Sequence[str],
     *,
     devices: Sequence[str] = ("local",),

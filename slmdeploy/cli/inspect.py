@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from slmdeploy.cli.console import Console, bytes_text, plain, table_text
-from slmdeploy.cli.options import common, fetch_option, model_argument, targets_dir_option
+from slmdeploy.cli.options import (
+    common,
+    fetch_option,
+    model_argument,
+    request_options,
+    targets_dir_option,
+)
 
 if TYPE_CHECKING:
     from slmdeploy.model.inspect import ModelDescription
+    from slmdeploy.model.request import ModelRequest
     from slmdeploy.pipeline import Inspection, TargetFit
 
 __all__ = ["command"]
@@ -19,19 +26,25 @@ __all__ = ["command"]
 
 @click.command("inspect")
 @model_argument
+@request_options
 @fetch_option
 @targets_dir_option
 @common
-def command(*, console: Console, model: str, fetch: bool, targets_dirs: tuple[Path, ...]) -> None:
+def command(
+    *, console: Console, request: ModelRequest, fetch: bool, targets_dirs: tuple[Path, ...]
+) -> None:
     """Say what MODEL is and which targets it would fit.
 
-    MODEL is a Hugging Face directory, a hub id, a GGUF file or "demo". Only headers are
-    read, so this is fast however large the model is.
+    MODEL is a Hugging Face directory, a hub id, a GGUF file, "demo" or "demo-embedding":
+    only headers are read, so this is fast however large the model is. Or it is a .pt2 or
+    TorchScript file or a function package.module:function, which are loaded whole.
     """
     from slmdeploy import pipeline
 
+    if request.adapters:
+        raise click.UsageError("inspect looks at a model without adapters; export merges them.")
     with console.progress() as progress:
-        found = pipeline.inspect(model, fetch=fetch, targets_dirs=targets_dirs, progress=progress)
+        found = pipeline.inspect(request, fetch=fetch, targets_dirs=targets_dirs, progress=progress)
     console.show("slmdeploy/inspect/1", plain(found), lambda: _text(found))
 
 

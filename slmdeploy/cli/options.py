@@ -24,6 +24,7 @@ __all__ = [
     "fetch_option",
     "model_argument",
     "one_device_option",
+    "request_options",
     "settings_options",
     "steal_option",
     "store_option",
@@ -181,6 +182,49 @@ def export_options(body: F) -> F:
     ):
         body = option(body)
     return body
+
+
+def request_options(body: F) -> F:
+    """What may be said of a model beside its name; the command gets both as ``request``."""
+
+    @click.option(
+        "--input",
+        "inputs",
+        metavar="SHAPE[:DTYPE]",
+        multiple=True,
+        help="An example input of a file that brings none, as in 1x16:int64; in order.",
+    )
+    @click.option(
+        "--pooling",
+        metavar="HOW",
+        help="Of an encoder: mean, cls, max, or mean+normalize and the like.",
+    )
+    @click.option(
+        "--adapter",
+        "adapters",
+        metavar="NAME=DIR",
+        multiple=True,
+        help="A LoRA adapter to merge; repeatable: a bundle each.",
+    )
+    @click.option(
+        "--allow-pickle", is_flag=True, help="Read a file that holds pickles: they can run code."
+    )
+    @functools.wraps(body)
+    def wrapped(
+        *,
+        model: str,
+        allow_pickle: bool,
+        adapters: tuple[str, ...],
+        pooling: str | None,
+        inputs: tuple[str, ...],
+        **given: Any,
+    ) -> Any:
+        from slmdeploy.model.request import ModelRequest, parse_adapters
+
+        request = ModelRequest(model, allow_pickle, parse_adapters(adapters), pooling, inputs)
+        return body(request=request, **given)
+
+    return cast("F", wrapped)
 
 
 def settings_options(body: F) -> F:

@@ -16,6 +16,7 @@ from slmdeploy.cli.options import (
     export_options,
     fetch_option,
     model_argument,
+    request_options,
     settings_options,
     store_option,
     target_option,
@@ -24,12 +25,14 @@ from slmdeploy.cli.options import (
 
 if TYPE_CHECKING:
     from slmdeploy.device.runs.settings_plan import Use
+    from slmdeploy.model.request import ModelRequest
 
 __all__ = ["command"]
 
 
 @click.command("run")
 @model_argument
+@request_options
 @target_option
 @device_option(default="local")
 @export_options
@@ -42,7 +45,7 @@ __all__ = ["command"]
 def command(
     *,
     console: Console,
-    model: str,
+    request: ModelRequest,
     targets: tuple[str, ...],
     devices: tuple[str, ...],
     recipe: str | None,
@@ -64,7 +67,7 @@ def command(
 
     with console.progress() as progress:
         attempts = pipeline.run(
-            model,
+            request,
             targets,
             devices=devices,
             recipe=recipe,
@@ -78,4 +81,6 @@ def command(
             dry_run=dry_run,
             progress=progress,
         )
-    return finish_measured(console, "slmdeploy/run/1", attempts, store=store, more={"model": model})
+    return finish_measured(
+        console, "slmdeploy/run/1", attempts, store=store, more={"model": request.text}
+    )

@@ -11,7 +11,7 @@ from slmdeploy.model.weights import WeightSource
 
 __all__ = ["check_vocabulary", "quantization_of", "refuse_quantized", "tokenizer_remarks"]
 
-_TABLES = ("embed_tokens.weight", "word_embeddings.weight")
+_TABLES = ("embed_tokens.weight", "word_embeddings.weight", "tok_embeddings.weight")
 
 
 def check_vocabulary(

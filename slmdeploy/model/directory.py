@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from slmdeploy.errors import ModelReadError
+from slmdeploy.model.audit import audit_headers
 from slmdeploy.model.checks import check_vocabulary, refuse_quantized, tokenizer_remarks
 from slmdeploy.model.families import family_for
 from slmdeploy.model.licence import licence_of_folder
 from slmdeploy.model.model import Model
+from slmdeploy.model.pickle_source import find_pickles, open_pickles
+from slmdeploy.model.pooling import read_pooling
 from slmdeploy.model.ref import ModelRef
 from slmdeploy.model.safetensors_source import open_safetensors
-from slmdeploy.model.tokenizer import Tokenizer
+from slmdeploy.model.tasks import refuse_out_of_scope, task_of
+from slmdeploy.model.tokenizer_files import read_tokenizer
 from slmdeploy.model.weights import WeightSource
 
-__all__ = ["is_classifier", "read_directory"]
-
-_CLASSIFIER = "ForSequenceClassification"
-_OTHER_TOKENIZERS = ("tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+__all__ = ["read_directory"]
 
 
 def read_directory(ref: ModelRef, folder: Path) -> Model:
@@ -33,17 +34,22 @@ def read_directory(ref: ModelRef, folder: Path) -> Model:
     """
     hf_config = _read_config(folder)
     refuse_quantized(hf_config, str(folder))
-    generic = is_classifier(hf_config)
-    config = None if generic else family_for(hf_config).config(hf_config)
-    weights = open_safetensors(folder)
-    tokenizer, reason = _read_tokenizer(folder, hf_config)
+    refuse_out_of_scope(hf_config)
+    task = task_of(hf_config, folder)
+    family = family_for(hf_config) if task is None else None
+    config = None if family is None else family.config(hf_config)
+    pooling = read_pooling(folder, ref.pooling) if task == "embedding" else None
+    weights = _open_weights(folder, allow_pickle=ref.allow_pickle)
+    tokenizer, reason, of_tokenizer = read_tokenizer(folder, hf_config)
     vocab_size = hf_config.get("vocab_size") if config is None else config.vocab_size
     agreement = check_vocabulary(weights, vocab_size, tokenizer)
+    if family is not None and config is not None:
+        agreement += audit_headers(config, family, weights)
     licence = licence_of_folder(folder, hf_config)
     return Model(
         ref=ref,
         path=folder,
-        kind="generic" if generic else "decoder",
+        kind="decoder" if task is None else "generic",
         hf_config=hf_config,
         config=config,
         weights=weights,
@@ -51,15 +57,18 @@ def read_directory(ref: ModelRef, folder: Path) -> Model:
         tokenizer_reason=reason,
         license=licence.name,
         license_text=licence.text,
-        labels=_labels(hf_config, weights) if generic else (),
-        remarks=tokenizer_remarks(tokenizer) + agreement,
+        labels=() if task in (None, "embedding") else _labels(hf_config, weights),
+        remarks=of_tokenizer + tokenizer_remarks(tokenizer) + agreement,
+        task=task,
+        pooling=pooling,
     )
 
 
-def is_classifier(hf_config: Mapping[str, Any]) -> bool:
-    """Whether the checkpoint is a sequence classifier, which ``transformers`` loads."""
-    names = hf_config.get("architectures") or ()
-    return any(str(name).endswith(_CLASSIFIER) for name in names)
+def _open_weights(folder: Path, *, allow_pickle: bool) -> WeightSource:
+    """Safetensors where there are any; pickles only where they are allowed."""
+    if allow_pickle and find_pickles(folder) and not any(folder.glob("*.safetensors")):
+        return open_pickles(folder)
+    return open_safetensors(folder)
 
 
 def _read_config(folder: Path) -> Mapping[str, Any]:
@@ -80,8 +89,8 @@ def _read_config(folder: Path) -> Mapping[str, Any]:
 def _not_a_checkpoint(folder: Path) -> ModelReadError:
     ggufs = sorted(folder.glob("*.gguf"))
     if (folder / "adapter_config.json").is_file():
-        what = f"{folder} is a LoRA adapter, not a model; adapters are not read yet."
-        return ModelReadError(what, hint="Merge it into its base model first.")
+        what = f"{folder} is a LoRA adapter, not a model."
+        return ModelReadError(what, hint=f"Name its base model, and --adapter NAME={folder}")
     if (folder / "manifest.json").is_file():
         what = f"{folder} is a bundle, which was exported already, and not a model."
         return ModelReadError(what, hint=f"Try: slmdeploy verify {folder}")
@@ -90,20 +99,6 @@ def _not_a_checkpoint(folder: Path) -> ModelReadError:
     return ModelReadError(
         f"{folder} has no config.json, so it is not a Hugging Face checkpoint.",
         hint="A checkpoint is a folder with config.json and *.safetensors.",
-    )
-
-
-def _read_tokenizer(
-    folder: Path, hf_config: Mapping[str, Any]
-) -> tuple[Tokenizer | None, str | None]:
-    if (folder / "tokenizer.json").is_file():
-        return Tokenizer.from_directory(folder, hf_config=hf_config), None
-    other = next((name for name in _OTHER_TOKENIZERS if (folder / name).is_file()), None)
-    if other is None:
-        return None, f"{folder} has no tokenizer.json."
-    return None, (
-        f"{folder} has {other} but no tokenizer.json; AutoTokenizer.from_pretrained(FOLDER)"
-        ".save_pretrained(FOLDER) of transformers writes one."
     )
 
 

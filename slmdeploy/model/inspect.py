@@ -36,7 +36,13 @@ _PATTERNS: tuple[tuple[ComponentName, re.Pattern[str]], ...] = (
 )
 
 # Tables with a row for each token: the input embedding and a head of its own.
-_VOCABULARY = ("embed_tokens.weight", "word_embeddings.weight", "lm_head.weight", "wte.weight")
+_VOCABULARY = (
+    "embed_tokens.weight",
+    "word_embeddings.weight",
+    "tok_embeddings.weight",
+    "lm_head.weight",
+    "wte.weight",
+)
 _NOT_PARAMETERS = ("position_ids", "token_type_ids", "inv_freq")
 
 

@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.hashing import files_sha256
+from slmdeploy.model.pooling import Pooling
 from slmdeploy.model.ref import ModelRef
+from slmdeploy.model.tasks import Task
 from slmdeploy.model.tokenizer import Tokenizer
 from slmdeploy.model.weights import WeightSource
+
+if TYPE_CHECKING:
+    from slmdeploy.model.modules import GivenModule
 
 __all__ = ["Model", "ModelKind"]
 
@@ -39,6 +44,10 @@ class Model:
         compression: The compression that is already in it, as stored (``Q4_1``).
         labels: Names of a classifier's classes, in the order of its logits.
         remarks: Smaller things worth knowing, a sentence each.
+        task: What a ``generic`` model gives; ``None`` for a decoder.
+        pooling: How an embedding model pools its tokens.
+        given: A module of the user's, with its example inputs.
+        adapter: Name of the LoRA adapter that is merged into the weights.
     """
 
     ref: ModelRef
@@ -55,6 +64,10 @@ class Model:
     compression: str | None = None
     labels: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    task: Task | None = None
+    pooling: Pooling | None = None
+    given: GivenModule | None = None
+    adapter: str | None = None
 
     @property
     def name(self) -> str:
@@ -68,9 +81,11 @@ class Model:
 
     @cached_property
     def weights_sha256(self) -> str:
-        """A hash of the files that hold the weights; read when first asked for.
+        """A hash of what holds the weights; read when first asked for.
 
         Raises:
             ModelReadError: A file cannot be read.
         """
+        if self.given is not None:
+            return self.given.sha256
         return files_sha256(self.weights.files())

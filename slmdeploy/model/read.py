@@ -8,7 +8,7 @@ from slmdeploy.errors import UsageError
 from slmdeploy.model.directory import read_directory
 from slmdeploy.model.gguf import read_gguf
 from slmdeploy.model.model import Model
-from slmdeploy.model.ref import ModelRef
+from slmdeploy.model.ref import DEMO_EMBEDDING, ModelRef
 from slmdeploy.progress import Progress, silent
 
 __all__ = ["Model", "read_model"]
@@ -32,7 +32,11 @@ def read_model(ref: ModelRef, *, fetch: bool = False, progress: Progress = silen
         MissingExtraError: A package that reads it is not installed.
     """
     if ref.kind == "demo":
-        return read_gguf(ref, _demo(fetch=fetch, progress=progress))
+        return _demo(ref, fetch=fetch, progress=progress)
+    if ref.kind in ("factory", "program", "torchscript"):
+        from slmdeploy.model.modules import read_module
+
+        return read_module(ref)
     if ref.kind == "hub":
         return read_directory(ref, _hub(ref, fetch=fetch, progress=progress))
     if ref.path is None:
@@ -40,10 +44,14 @@ def read_model(ref: ModelRef, *, fetch: bool = False, progress: Progress = silen
     return read_gguf(ref, ref.path) if ref.kind == "gguf" else read_directory(ref, ref.path)
 
 
-def _demo(*, fetch: bool, progress: Progress) -> Path:
+def _demo(ref: ModelRef, *, fetch: bool, progress: Progress) -> Model:
     from slmdeploy.model.fetch import demo_path, fetch_demo
+    from slmdeploy.model.fetch_embedding import demo_embedding_path, fetch_demo_embedding
 
-    return fetch_demo(progress=progress) if fetch else demo_path()
+    if ref.text == DEMO_EMBEDDING:
+        folder = fetch_demo_embedding(progress=progress) if fetch else demo_embedding_path()
+        return read_directory(ref, folder)
+    return read_gguf(ref, fetch_demo(progress=progress) if fetch else demo_path())
 
 
 def _hub(ref: ModelRef, *, fetch: bool, progress: Progress) -> Path:

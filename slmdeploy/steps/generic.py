@@ -1,15 +1,20 @@
-"""The export of any other module than a decoder; today classifiers."""
+"""The export of any other model than a decoder: encoders, and modules of the user's."""
 
 from __future__ import annotations
 
 import copy
+import uuid
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from slmdeploy import __version__
 from slmdeploy.compress.recipe import Recipe
-from slmdeploy.errors import ExportError
+from slmdeploy.errors import ExportError, RecipeError
 from slmdeploy.export.artifact import Artifact
 from slmdeploy.export.plugin import Exporter, find_exporter
 from slmdeploy.model.model import Model
@@ -19,10 +24,15 @@ from slmdeploy.steps.golden import Made
 from slmdeploy.steps.workbench import Workbench
 from slmdeploy.target.profile import TargetProfile
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
 __all__ = ["GenericExport", "plan_generic"]
 
 _LONGEST_DEFAULT = 128
-_INPUTS = ("input_ids", "attention_mask")
+_OUTPUTS = {"embedding": "embedding"}
+_OFFSET = ("roberta", "xlm-roberta")
+"""Model types whose positions begin behind the padding token's."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +40,21 @@ class GenericExport:
     """What shall be exported, and where its finished steps are kept.
 
     Attributes:
-        length: Tokens of an input.
+        length: Tokens of an input; ``None`` for a module that brings its own.
     """
 
     model: Model
     recipe: Recipe
     exporter: Exporter
     options: Any
-    length: int
+    length: int | None
     kept: Checkpoints
 
-    def make(self, bench: Workbench, progress: Progress) -> Made:  # noqa: ARG002
+    def make(self, bench: Workbench, progress: Progress) -> Made:
         """Make what is not there yet: golden vectors and artifact."""
         file = self.exporter.file
+        if self.model.given is not None and not self.model.given.reusable:
+            bench.remember(self.kept.folder)
         there = self.kept.has(file, "artifact.npz", "artifact.json")
         if not there:
             _make(self, progress)
@@ -64,22 +76,20 @@ def plan_generic(
     """Check what can be checked before work starts, and choose the length of inputs.
 
     Raises:
-        ExportError: The length is beyond the model's.
+        ExportError: The length is beyond the model's, or a module has none.
         MissingExtraError: The exporter's packages are not installed.
     """
     exporter, options = find_exporter(profile.runtime), profile.export
-    longest = int(model.hf_config.get("max_position_embeddings") or _LONGEST_DEFAULT)
-    length = context or options.context or min(longest, _LONGEST_DEFAULT)
-    if length > longest:
-        raise ExportError(
-            f"Inputs of {length} tokens are beyond the model's {longest}.",
-            hint=f"Run again with --context {longest} or less.",
-        )
+    length = _length(model, context, options.context)
     decides = {
         "tool": __version__,
         "code": code_sha256(),
         "weights": model.weights_sha256,
         "config": dict(model.hf_config),
+        "task": model.task,
+        "pooling": str(model.pooling),
+        "inputs": list(model.ref.inputs),
+        "only": None if model.given is None or model.given.reusable else uuid.uuid4().hex,
         "recipe": recipe.model_dump(mode="json", exclude={"name", "description"}),
         "runtime": profile.runtime,
         "options": options.model_dump(mode="json"),
@@ -88,22 +98,46 @@ def plan_generic(
     return GenericExport(model, recipe, exporter, options, length, checkpoints_for(decides))
 
 
+def _length(model: Model, context: int | None, usual: int | None) -> int | None:
+    if model.given is not None:
+        if context is not None:
+            raise ExportError(
+                "A module has no context: its inputs have the shapes of its examples.",
+                hint="Run again without --context.",
+            )
+        return None
+    longest = int(model.hf_config.get("max_position_embeddings") or _LONGEST_DEFAULT)
+    if model.hf_config.get("model_type") in _OFFSET:
+        longest -= int(model.hf_config.get("pad_token_id") or 0) + 1
+    trained = None if model.pooling is None else model.pooling.max_length
+    length = context or usual or min(trained or longest, longest, _LONGEST_DEFAULT)
+    if length > longest:
+        raise ExportError(
+            f"Inputs of {length} tokens are beyond the model's {longest}.",
+            hint=f"Run again with --context {longest} or less.",
+        )
+    return length
+
+
 def _make(plan: GenericExport, progress: Progress) -> None:
     """Run the source, compress, run again, export and run what was exported."""
     from slmdeploy.compress.generic import compress_module
     from slmdeploy.compress.quantize import quiet_torchao
-    from slmdeploy.model.generic import example_inputs, load_generic
+    from slmdeploy.model.generic import INPUTS, example_inputs, load_generic
 
-    inputs = example_inputs(plan.model, plan.length)
-    given = plan.exporter.module_inputs(inputs, _INPUTS)
-    arrays = {f"input.{index}": value.numpy() for index, value in enumerate(given)}
+    given = plan.model.given
+    names = INPUTS if given is None else given.input_names
+    inputs = example_inputs(plan.model, plan.length or 0)
+    wanted = plan.exporter.module_inputs(inputs, names)
+    arrays = {f"input.{index}": value.numpy() for index, value in enumerate(wanted)}
     progress(Step("run the source"))
     with quiet_torchao():  # which transformers imports
         module = load_generic(plan.model)
-    arrays["output.source.0"] = module(*inputs).numpy()
+    arrays |= _outputs("source", module(*inputs))
     progress(Step("run the source", finished=True))
+    left = _left_alone(plan, module)
     compressed = compress_module(copy.deepcopy(module), plan.recipe)
-    arrays["output.compressed.0"] = compressed.module(*inputs).numpy()
+    arrays |= _outputs("compressed", compressed.module(*inputs))
     made: list[Artifact] = []
     plan.kept.write(
         plan.exporter.file,
@@ -114,13 +148,51 @@ def _make(plan: GenericExport, progress: Progress) -> None:
                 inputs,
                 plan.options,
                 path,
-                input_names=_INPUTS,
-                output_names=("logits",),
+                input_names=names,
+                output_names=_output_names(plan.model),
                 progress=progress,
             )
         ),
     )
     traced: Any = made[0].traced
-    arrays["output.exported.0"] = traced[0]
+    arrays |= {f"output.exported.{index}": value for index, value in enumerate(traced)}
     plan.kept.write_arrays("artifact.npz", arrays)
-    plan.kept.write_json("artifact.json", made[0].model_dump(mode="json"))
+    notes = (*made[0].notes, *left, *(() if given is None else given.remarks))
+    artifact = made[0].model_copy(update={"notes": notes})
+    plan.kept.write_json("artifact.json", artifact.model_dump(mode="json"))
+
+
+def _output_names(model: Model) -> tuple[str, ...]:
+    if model.given is not None:
+        return model.given.output_names
+    return (_OUTPUTS.get(str(model.task), "logits"),)
+
+
+def _outputs(rung: str, given: Tensor | tuple[Tensor, ...]) -> Mapping[str, npt.NDArray[Any]]:
+    values = given if isinstance(given, tuple) else (given,)
+    return {
+        f"output.{rung}.{index}": np.ascontiguousarray(value.detach().numpy())
+        for index, value in enumerate(values)
+    }
+
+
+def _left_alone(plan: GenericExport, module: nn.Module) -> tuple[str, ...]:
+    """What a recipe does not touch, as a note.
+
+    Raises:
+        RecipeError: That is everything.
+    """
+    from torch import nn
+
+    if plan.recipe.precision == "fp32":
+        return ()
+    parts = [type(part) for part in module.modules()]
+    if nn.Linear not in parts and nn.Embedding not in parts:
+        raise RecipeError(
+            f"{plan.model.name} has no linear layer and no embedding table that the recipe "
+            f"{plan.recipe.name!r} could compress.",
+            hint="Run again with --recipe none.",
+        )
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
+    count = sum(kind in kinds for kind in parts)
+    return (f"{count} convolutions stay in float32.",) if count else ()

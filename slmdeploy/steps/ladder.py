@@ -20,6 +20,7 @@ from slmdeploy.runtime.protocol import (
     Sampling,
     ScoreRequest,
 )
+from slmdeploy.steps.evaluated import EVALUATED_RUNTIMES, Evaluated, evaluated
 from slmdeploy.steps.ready import ready
 from slmdeploy.verify.ladder import Rung, climb
 from slmdeploy.verify.thresholds import RungKind
@@ -36,18 +37,34 @@ def stored_rungs(golden: _Arrays, absent: Mapping[str, str], *, generic: bool) -
     """The rungs whose outputs were kept, and those that were not with the reason.
 
     Args:
-        golden: ``logits.<rung>`` or ``output.<rung>.0`` among others.
+        golden: ``logits.<rung>`` or ``output.<rung>.<i>`` among others.
         absent: Why a rung has none.
         generic: Any model but a decoder.
     """
     kinds = [kind for kind in _STORED if not (generic and kind == "decoder")]
-    name = "output.{}.0" if generic else "logits.{}"
     rungs = []
     for kind in kinds:
-        values = golden.get(name.format(kind))
+        values = _stored(golden, kind) if generic else golden.get(f"logits.{kind}")
         reason = absent.get(kind, "its logits were not kept in the bundle")
         rungs.append(Rung(kind, kind, None if values is None else _given(values), reason))
     return rungs
+
+
+def _stored(golden: _Arrays, kind: str) -> npt.NDArray[Any] | None:
+    start = f"output.{kind}."
+    indices = sorted(int(name.removeprefix(start)) for name in golden if name.startswith(start))
+    return _joined([golden[f"{start}{index}"] for index in indices]) if indices else None
+
+
+def _joined(outputs: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """The output of a model; several as one row, integers among floats left out.
+
+    What is chosen by an ``argmax`` jumps where the scores, which are compared, hardly move.
+    """
+    if len(outputs) == 1:
+        return outputs[0]
+    floats = [one for one in outputs if np.issubdtype(one.dtype, np.floating)]
+    return np.concatenate([one.reshape(-1) for one in floats or outputs])[None]
 
 
 def _given(values: npt.NDArray[Any]) -> Callable[[], npt.NDArray[Any]]:
@@ -63,6 +80,7 @@ def climb_bundle(
     device: Device | None = None,
     use: Use = USUAL,
     progress: Progress,
+    outputs: dict[str, npt.NDArray[Any]] | None = None,
 ) -> tuple[RungResult, ...]:
     """Climb from the stored rungs to the artifact on the host, and on to a device.
 
@@ -74,19 +92,32 @@ def climb_bundle(
         device: A board, or ``None`` to end at the host.
         use: Whether to take the board from others.
         progress: Is told which rung is climbed.
+        outputs: Gets what the artifact gave, by the rung's name.
 
     Raises:
         SlmdeployError: A device failed, or this computer cannot make the runner.
     """
+    ran = {} if outputs is None else outputs
     generic = bundle.manifest.model.kind == "generic"
-    rungs = [*below, _runtime_rung("artifact", bundle, host, golden, progress)]
+    if bundle.manifest.artifact.runtime in EVALUATED_RUNTIMES:
+        here = [_evaluated_rung(way, bundle, golden, progress) for way in evaluated(bundle)]
+    else:
+        here = [_runtime_rung("artifact", bundle, host, golden, progress)]
+    rungs = [*below, *here]
     if device is not None:
         rungs.append(_runtime_rung("device", bundle, device, golden, progress, use=use))
+
+    def on_result(result: RungResult, output: npt.NDArray[Any] | None) -> None:
+        if output is not None and result.name not in _STORED:
+            ran[result.name] = output
+        progress(Step(f"rung {result.name}", finished=True))
+
     return climb(
         rungs,
         precision=bundle.manifest.recipe.precision,
         model="generic" if generic else "decoder",
-        on_result=lambda result, _: progress(Step(f"rung {result.name}", finished=True)),
+        choices=bundle.manifest.model.task not in ("embedding", "module"),
+        on_result=on_result,
     )
 
 
@@ -113,11 +144,21 @@ def _runtime_rung(
     return Rung(name, kind, run, text=None if bundle.manifest.model.kind == "generic" else text)
 
 
+def _evaluated_rung(way: Evaluated, bundle: Bundle, golden: _Arrays, progress: Progress) -> Rung:
+    """Judged by its choices over the golden tokens: it writes no text of its own."""
+
+    def run() -> npt.NDArray[Any]:
+        progress(Step(f"rung {way.kind}"))
+        return _output(bundle, way.runner(), golden)
+
+    return Rung(way.kind, way.kind, run)
+
+
 def _output(bundle: Bundle, runner: Runner, golden: _Arrays) -> npt.NDArray[Any]:
     if bundle.manifest.model.kind == "generic":
         count = sum(name.startswith("input.") for name in golden)
         inputs = tuple(golden[f"input.{index}"] for index in range(count))
-        return runner.invoke(InvokeRequest("forward", inputs))[0][0]
+        return _joined(runner.invoke(InvokeRequest("forward", inputs))[0])
     tokens = np.concatenate([golden["prompt"], golden["continuation"]]).tolist()
     return runner.score(ScoreRequest(tuple(tokens), prompt_length=len(golden["prompt"])))
 

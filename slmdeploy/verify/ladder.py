@@ -62,6 +62,7 @@ def climb(
     *,
     precision: Precision,
     model: ModelKind = "decoder",
+    choices: bool = True,
     on_result: Callable[[RungResult, _Array | None], None] | None = None,
 ) -> tuple[RungResult, ...]:
     """Climb the rungs in order, up to the first that breaks.
@@ -70,6 +71,8 @@ def climb(
         rungs: From the source to the device; those that cannot be run included.
         precision: ``Recipe.precision``: the row of the table of limits.
         model: ``generic`` leaves out the degenerate-text check.
+        choices: The last dimension holds scores of which the largest one is chosen; else
+            ``top1_agreement`` is not judged.
         on_result: Called after each rung with its result and, where it was run, its
             output: for progress, and to keep the logits.
 
@@ -86,7 +89,7 @@ def climb(
         if any(result.status == "fail" for result in results):
             result, reached = _absent(rung, NOT_REACHED), None
         else:
-            result, reached = _step(rung, below, precision, model)
+            result, reached = _step(rung, below, precision, model, choices=choices)
         results.append(result)
         below = reached or below
         if on_result is not None:
@@ -95,7 +98,12 @@ def climb(
 
 
 def _step(
-    rung: Rung, below: _Reached | None, precision: Precision, model: ModelKind
+    rung: Rung,
+    below: _Reached | None,
+    precision: Precision,
+    model: ModelKind,
+    *,
+    choices: bool,
 ) -> tuple[RungResult, _Reached | None]:
     if rung.run is None:
         return _absent(rung, rung.reason or "its source is gone"), None
@@ -103,7 +111,10 @@ def _step(
     reached = _Reached(rung, output, _text_fault(rung, output, model))
     if below is None:
         return _first(rung, output), reached
-    return _judge(reached, below, limits_for(rung.kind, below.rung.kind, precision)), reached
+    limits = dict(limits_for(rung.kind, below.rung.kind, precision))
+    if not choices:
+        limits.pop("top1_agreement", None)
+    return _judge(reached, below, limits), reached
 
 
 def _absent(rung: Rung, reason: str) -> RungResult:

@@ -10,6 +10,7 @@ import pytest
 from slmdeploy.bundle.manifest import RungResult
 from slmdeploy.errors import ConnectError, ExportError, UnknownNameError
 from slmdeploy.model.inspect import Component, DtypeShare, ModelDescription, TokenizerSummary
+from slmdeploy.model.request import ModelRequest
 from slmdeploy.pipeline import (
     Attempt,
     Exported,
@@ -94,7 +95,7 @@ def test_export_hands_on_what_was_said(cli, step, tmp_path):
     )
     assert done.exit_code == 0
     (given, named) = calls[0]
-    assert given == ("tiny", ("a", "b"))
+    assert given == (ModelRequest("tiny"), ("a", "b"))
     assert {key: value for key, value in named.items() if key != "progress"} == {
         "recipe": "8da4w",
         "context": 64,
@@ -271,7 +272,7 @@ def test_run_hands_on_model_targets_and_devices(cli, step):
     calls = step("run", ())
     assert cli("run", "demo", "--target", "a", "--device", "pi5-a", "--fetch").exit_code == 0
     (given, named) = calls[0]
-    assert given == ("demo", ("a",))
+    assert given == (ModelRequest("demo"), ("a",))
     assert (named["devices"], named["fetch"]) == (("pi5-a",), True)
 
 

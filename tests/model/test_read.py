@@ -69,8 +69,8 @@ def test_a_folder_without_a_tokenizer_is_read_and_says_so(checkpoint):
 
 def test_a_tokenizer_of_another_format_is_named(checkpoint):
     folder = checkpoint()
-    (folder / "tokenizer.json").rename(folder / "tokenizer.model")
-    assert "has tokenizer.model but no tokenizer.json" in read(folder).tokenizer_reason
+    (folder / "tokenizer.json").rename(folder / "vocab.json")
+    assert "has vocab.json but no tokenizer.json" in read(folder).tokenizer_reason
 
 
 def test_a_gguf_file_of_an_unknown_rule_of_cutting_is_read_without_tokenizer(gguf_file):
@@ -122,7 +122,7 @@ def test_a_quantized_checkpoint_is_refused_by_its_method(checkpoint):
     [
         (None, "not a Hugging Face checkpoint", "config.json"),
         ("x.gguf", "no config.json", "x.gguf"),
-        ("adapter_config.json", "LoRA adapter", "Merge"),
+        ("adapter_config.json", "LoRA adapter", "--adapter NAME="),
         ("manifest.json", "is a bundle", "slmdeploy verify"),
     ],
 )
