@@ -66,10 +66,13 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(shape), requires_grad=False)
         self.register_buffer("mean", torch.full((1, size), 1.0 / size), persistent=False)
 
+    def average(self, x: Tensor) -> Tensor:
+        """Mean over the last dimension, which stays with size 1."""
+        return functional.linear(x, self.mean)
+
     def forward(self, x: Tensor) -> Tensor:
         """Normalize the last dimension of ``x``."""
-        variance = functional.linear(x * x, self.mean)
-        return x * torch.rsqrt(variance + self.eps) * self.weight
+        return x * torch.rsqrt(self.average(x * x) + self.eps) * self.weight
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

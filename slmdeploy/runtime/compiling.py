@@ -26,17 +26,18 @@ NATIVE: Final = Path(__file__).parent / "native"
 _COMMON = ("-std=c++17", "-g0", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
 # Fused multiply-add would let two machines sample different tokens from the same logits.
 _RUNNER_FLAGS = (*_COMMON, "-O2", "-ffp-contract=off")
-# Lets a compiler reorder sums, so that dot products become vector code; infinities and
-# NaN keep their meaning.
+# Nothing that the code does not say itself is fused or reordered, so that all machines give
+# the same logits.
 _KERNEL_FLAGS = (
     *_COMMON,
     "-O3",
-    "-ffp-contract=fast",
+    "-ffp-contract=off",
     "-fno-math-errno",
     "-fno-trapping-math",
-    "-fno-signed-zeros",
-    "-fassociative-math",
 )
+# By the end of a source's name: for the processors that have more than every x86-64 has.
+_FMA_SOURCE = "_fma"
+_FMA_FLAGS = ("-mavx2", "-mfma")
 # How the wheel's own libraries were built.
 _DEFINES = (
     "-DC10_USING_CUSTOM_GENERATED_MACROS",
@@ -74,7 +75,8 @@ class Plan:
     def key(self) -> str:
         """Name of the build: 16 hex digits."""
         parts = [(part.name, part.flags, part.link, part.libraries) for part in self.parts]
-        decides = (self.wheel.version, self.wheel.arch, self.toolchain.version, self.version, parts)
+        machine = (self.wheel.version, self.wheel.arch, self.toolchain.version)
+        decides = (*machine, self.version, parts, _FMA_FLAGS)
         return hashlib.sha256(repr(decides).encode()).hexdigest()[:16]
 
 
@@ -162,6 +164,8 @@ def _object(part: _Part, source: Path, objects: Path) -> Path:
 def _compile(plan: Plan, part: _Part, source: Path, objects: Path) -> None:
     include = plan.wheel.include
     argv = [plan.toolchain.compiler, "-c", *part.flags, *_DEFINES]
+    if plan.wheel.arch == "x86_64" and source.stem.endswith(_FMA_SOURCE):
+        argv += _FMA_FLAGS
     argv += [f"-ffile-prefix-map={NATIVE}=.", f"-I{NATIVE}"]
     # As system headers: their warnings are not ours.
     argv += ["-isystem", str(include)]

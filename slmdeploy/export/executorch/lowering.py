@@ -31,6 +31,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from slmdeploy.errors import ExportError
+from slmdeploy.export.executorch.arithmetic import steady_operators
 from slmdeploy.export.executorch.storage import storing
 
 __all__ = [
@@ -198,7 +199,7 @@ def _run_passes(
     stage: nn.Module, inputs: tuple[Tensor, ...]
 ) -> tuple[_Template, LoweredBackendModule]:
     """Lower a stage the long way; give the template beside the delegate."""
-    exported = torch.export.export(stage, inputs, strict=False)
+    exported = steady_operators(torch.export.export(stage, inputs, strict=False))
     traced = exported.module()  # now: the lowering takes the program apart
     recorder = _Recorder()
     with _pass_manager(recorder):
