@@ -30,16 +30,31 @@ class EagerAttention:
         end = start + length
         self.keys[layer, :, start:end] = key.transpose(0, 1)
         self.values[layer, :, start:end] = value.transpose(0, 1)
-        seen = torch.ones(length, end, dtype=torch.bool).tril(diagonal=start)
-        attended = functional.scaled_dot_product_attention(
-            query.transpose(0, 1)[None],
-            self.keys[None, layer, :, :end],
-            self.values[None, layer, :, :end],
-            attn_mask=seen,
-            scale=1 / math.sqrt(self.config.head_dim),
-            enable_gqa=self.config.kv_heads != self.config.heads,
+        places = torch.arange(end)
+        before = torch.arange(start, end)[:, None] - places
+        window = self.config.window(layer, end)
+        seen = (before >= 0) if window is None else (before >= 0) & (before < window)
+        attended = _attend(
+            query.transpose(0, 1),
+            self.keys[layer, :, :end],
+            self.values[layer, :, :end],
+            torch.where(seen, 0.0, -torch.inf),
+            self.config.attention_cap,
         )
-        return attended[0].transpose(0, 1).reshape(length, -1)
+        return attended.transpose(0, 1).reshape(length, -1)
+
+
+def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, cap: float | None) -> Tensor:
+    """Attention over places [heads, S, head_dim]; each key serves a group of heads."""
+    group = query.shape[0] // keys.shape[0]
+    if cap is None:
+        attended = functional.scaled_dot_product_attention(
+            query[None], keys[None], values[None], attn_mask=mask, enable_gqa=group > 1
+        )
+        return attended[0]
+    keys, values = (part.repeat_interleave(group, dim=0) for part in (keys, values))
+    scores = query @ keys.transpose(1, 2) / math.sqrt(query.shape[-1])
+    return torch.softmax(torch.tanh(scores / cap) * cap + mask, dim=-1) @ values
 
 
 @torch.no_grad()

@@ -10,10 +10,12 @@ from a textbook implementation where exporters need it to:
   applied to queries and keys at once: fewer nodes to lower, the same arithmetic.
 * The mean of squares in RMSNorm is a product with a constant vector, since delegates
   take a matrix product everywhere and a mean over the last dimension nowhere.
+* What a family multiplies or adds by a constant is in the weights already (``folding``).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Protocol
@@ -31,10 +33,14 @@ __all__ = [
     "FirstStage",
     "LastStage",
     "Layer",
+    "LayerNorm",
     "MiddleStage",
     "RMSNorm",
+    "gelu_tanh",
     "rotate",
 ]
+
+_SLOPE, _BEND = 2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.044715
 
 
 class Attention(Protocol):
@@ -75,62 +81,137 @@ class RMSNorm(nn.Module):
         return x * torch.rsqrt(self.average(x * x) + self.eps) * self.weight
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+class LayerNorm(nn.Module):
+    """Layer normalization (Ba et al. 2016, arXiv 1607.06450): RMSNorm of what has mean 0."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.centered = RMSNorm(size, eps)
+        self.bias = nn.Parameter(torch.zeros(size), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize the last dimension of ``x``."""
+        result: Tensor = self.centered(x - self.centered.average(x)) + self.bias
+        return result
+
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """GELU by its tanh approximation (Hendrycks and Gimpel 2016, arXiv 1606.08415).
+
+    Of a tanh halved and moved up by a half there remains a sigmoid, which all delegates have.
+    """
+    return x * torch.sigmoid(x * (_SLOPE + _BEND * (x * x)))
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor, size: int | None = None) -> Tensor:
     """Rotary position embedding, halves convention (Su et al. 2021, arXiv 2104.09864).
 
     Args:
         x: [S, heads, head_dim].
-        cos: [S, 1, head_dim], each half the same.
-        sin: As ``cos``.
+        cos: [S, 1, head_dim], each half the same; 1 where nothing is rotated.
+        sin: As ``cos``; 0 where nothing is rotated.
+        size: Dimensions that are rotated, the first ones; ``None`` for all.
     """
-    half = x.shape[-1] // 2
-    turned = torch.cat([-x[..., half:], x[..., :half]], dim=-1)
+    size = x.shape[-1] if size is None else size
+    half = size // 2
+    parts = [-x[..., half:size], x[..., :half]]
+    if size < x.shape[-1]:
+        parts.append(x[..., size:])
+    turned = torch.cat(parts, dim=-1)
     return x * cos + turned * sin
 
 
-class Layer(nn.Module):
-    """The weights of one layer, and its halves before and after the attention."""
+def _norm(config: DecoderConfig, size: int) -> nn.Module:
+    kind = RMSNorm if config.norm == "rms" else LayerNorm
+    return kind(size, config.norm_eps)
 
-    def __init__(self, config: DecoderConfig) -> None:
+
+class Layer(nn.Module):
+    """The weights of one layer, and its halves before and after the attention.
+
+    Args:
+        config: What the model is.
+        rope: Which rotary table it has; ``None`` for no rotation.
+    """
+
+    def __init__(self, config: DecoderConfig, rope: int | None = 0) -> None:
         super().__init__()
-        self.config = config
-        hidden, heads = config.hidden_size, config.heads + config.kv_heads
-        width = (heads + config.kv_heads) * config.head_dim
-        self.attention_norm = RMSNorm(hidden, config.norm_eps)
+        self.config, self.rope = config, rope
+        hidden, size = config.hidden_size, config.head_dim
+        self.query_width, self.key_width = config.heads * size, config.kv_heads * size
+        width = self.query_width + 2 * self.key_width
+        self.attention_norm = _norm(config, hidden) if config.pre_norm else None
         self.qkv = nn.Linear(hidden, width, bias=config.qkv_bias)
-        self.qk_norm = RMSNorm(config.head_dim, config.norm_eps, heads) if config.qk_norm else None
-        self.o = nn.Linear(config.heads * config.head_dim, hidden, bias=False)
-        self.mlp_norm = RMSNorm(hidden, config.norm_eps)
+        self.qk_norm: RMSNorm | None = None
+        self.q_norm: RMSNorm | None = None
+        self.k_norm: RMSNorm | None = None
+        if config.qk_norm and config.qk_norm_over == "head":
+            self.qk_norm = RMSNorm(size, config.norm_eps, config.heads + config.kv_heads)
+        elif config.qk_norm:
+            self.q_norm = RMSNorm(self.query_width, config.norm_eps)
+            self.k_norm = RMSNorm(self.key_width, config.norm_eps)
+        self.o = nn.Linear(self.query_width, hidden, bias=False)
+        self.post_attention_norm = _norm(config, hidden) if config.post_norm else None
+        self.mlp_norm = _norm(config, hidden) if config.pre_norm else None
         self.gate_up = nn.Linear(hidden, 2 * config.intermediate_size, bias=False)
         self.down = nn.Linear(config.intermediate_size, hidden, bias=False)
+        self.post_mlp_norm = _norm(config, hidden) if config.post_norm else None
 
     def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated query and key, and value, of hidden states [S, hidden]."""
         config, length = self.config, x.shape[0]
-        split = (config.heads + config.kv_heads) * config.head_dim
-        projected = self.qkv(self.attention_norm(x))
-        turning = projected[:, :split].view(length, -1, config.head_dim)
-        if self.qk_norm is not None:
-            turning = self.qk_norm(turning)
-        turned = rotate(turning, cos, sin)
+        split = self.query_width + self.key_width
+        projected = self.qkv(x if self.attention_norm is None else self.attention_norm(x))
+        turned = self._turned(projected[:, :split], cos, sin)
         value = projected[:, split:].view(length, config.kv_heads, config.head_dim)
         return turned[:, : config.heads], turned[:, config.heads :], value
 
+    def _turned(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Queries and keys normalized and rotated, [S, heads + kv_heads, head_dim]."""
+        config, length = self.config, x.shape[0]
+        if self.q_norm is not None and self.k_norm is not None:
+            both = self.q_norm(x[:, : self.query_width]), self.k_norm(x[:, self.query_width :])
+            x = torch.cat(both, dim=-1)
+        heads = x.view(length, -1, config.head_dim)
+        if self.qk_norm is not None:
+            heads = self.qk_norm(heads)
+        if self.rope is None:
+            return heads
+        if config.local_rope is not None:
+            cos, sin = (table[:, self.rope : self.rope + 1] for table in (cos, sin))
+        return rotate(heads, cos, sin, config.rotary_dim)
+
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """Hidden states after the attention's output and the feed-forward part."""
-        x = x + self.o(attended)
-        # Slices, because delegates take them and not a split.
-        both, size = self.gate_up(self.mlp_norm(x)), self.config.intermediate_size
-        out: Tensor = x + self.down(functional.silu(both[:, :size]) * both[:, size:])
+        given = self.o(attended)
+        if self.post_attention_norm is not None:
+            given = self.post_attention_norm(given)
+        x = x + given
+        given = self._feed_forward(x if self.mlp_norm is None else self.mlp_norm(x))
+        if self.post_mlp_norm is not None:
+            given = self.post_mlp_norm(given)
+        out: Tensor = x + given
         return out
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        # Slices, because delegates take them and not a split.
+        both, size = self.gate_up(x), self.config.intermediate_size
+        activate = functional.silu if self.config.activation == "silu" else gelu_tanh
+        given: Tensor = self.down(activate(both[:, :size]) * both[:, size:])
+        return given
 
 
 class FirstStage(nn.Module):
-    """From the embedding to the first layer's attention."""
+    """From the embedding to the first layer's attention.
+
+    Attributes:
+        variant: Stages of one class with another one have another graph.
+    """
 
     def __init__(self, following: Layer) -> None:
         super().__init__()
         self.following = following
+        self.variant = following.rope
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(x, cos, sin) to (query, key, value)."""
@@ -138,12 +219,17 @@ class FirstStage(nn.Module):
 
 
 class MiddleStage(nn.Module):
-    """From one layer's attention to the next one's."""
+    """From one layer's attention to the next one's.
+
+    Attributes:
+        variant: As of ``FirstStage``.
+    """
 
     def __init__(self, layer: Layer, following: Layer) -> None:
         super().__init__()
         self.layer = layer
         self.following = following
+        self.variant = following.rope
 
     def forward(
         self, x: Tensor, attended: Tensor, cos: Tensor, sin: Tensor
@@ -154,18 +240,24 @@ class MiddleStage(nn.Module):
 
 
 class LastStage(nn.Module):
-    """From the last layer's attention to the logits."""
+    """From the last layer's attention to the logits.
 
-    def __init__(self, layer: Layer, norm: RMSNorm, head: nn.Linear) -> None:
+    Attributes:
+        variant: As of ``FirstStage``.
+    """
+
+    def __init__(self, layer: Layer, norm: nn.Module, head: nn.Linear) -> None:
         super().__init__()
         self.layer = layer
         self.norm = norm
         self.head = head
+        self.variant: int | None = None
 
     def forward(self, x: Tensor, attended: Tensor) -> Tensor:
         """(x, attended), both [rows, ...], to logits [rows, vocabulary]."""
         logits: Tensor = self.head(self.norm(self.layer.finish(x, attended)))
-        return logits
+        cap = self.layer.config.logits_cap
+        return logits if cap is None else torch.tanh(logits / cap) * cap
 
 
 class Decoder(nn.Module):
@@ -184,8 +276,10 @@ class Decoder(nn.Module):
         self.config = config
         self.positions = positions
         self.embedding: nn.Module = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
-        self.norm = RMSNorm(config.hidden_size, config.norm_eps)
+        self.layers = nn.ModuleList(
+            [Layer(config, config.rope(number)) for number in range(config.layers)]
+        )
+        self.norm = _norm(config, config.hidden_size)
         self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.register_buffer("cos", torch.empty(0), persistent=False)
         self.register_buffer("sin", torch.empty(0), persistent=False)

@@ -12,6 +12,7 @@ from slmdeploy.errors import ModelReadError
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.decoder import Decoder
 from slmdeploy.model.families.base import Family
+from slmdeploy.model.folding import folded
 
 if TYPE_CHECKING:
     from slmdeploy.model.weights import WeightSource
@@ -56,7 +57,8 @@ def load_decoder(
         decoder = Decoder(config, positions)
     for name in [key for key, _ in decoder.named_parameters()]:
         if not (config.tied and name == "head.weight"):
-            _assign(decoder, name, _tensor(name, config, fetch))
+            value = fetch(name) if name in names else _tensor(name, config, fetch)
+            _assign(decoder, name, folded(name, value, config))
     if config.tied:
         decoder.head.weight = nn.Parameter(
             decoder.get_parameter("embedding.weight"), requires_grad=False
@@ -66,18 +68,13 @@ def load_decoder(
 
 
 def _tensor(name: str, config: DecoderConfig, fetch: Callable[[str], Tensor]) -> Tensor:
-    """One tensor of the decoder, joined of the checkpoint's where it is fused."""
-    prefix, _, rest = name.partition(".")
-    if prefix != "layers":
-        return fetch(name)
-    index, _, part = rest.partition(".")
+    """One tensor of a layer that the checkpoint has in parts."""
+    _, index, part = name.split(".", 2)
     layer = f"layers.{index}."
     if part in _FUSED:
         return _joined(name, [fetch(layer + piece) for piece in _FUSED[part]])
-    if part == "qk_norm.weight":
-        query, key = fetch(layer + "q_norm.weight"), fetch(layer + "k_norm.weight")
-        return _joined(name, [query[None]] * config.heads + [key[None]] * config.kv_heads)
-    return fetch(name)
+    query, key = fetch(layer + "q_norm.weight"), fetch(layer + "k_norm.weight")
+    return _joined(name, [query[None]] * config.heads + [key[None]] * config.kv_heads)
 
 
 def _joined(name: str, parts: list[Tensor]) -> Tensor:

@@ -35,6 +35,15 @@ LLAMA3 = {
 """Short waves, so that 36 positions meet kept, blended and stretched ones."""
 
 
+CLASSES = {"smollm3": "SmolLM3", "stablelm": "StableLm"}
+CONFIGS = {
+    "gemma3": "Gemma3TextConfig",
+    "smollm3": "SmolLM3Config",
+    "stablelm": "StableLmConfig",
+}
+"""Where the names of transformers' classes are not those of the families."""
+
+
 class MemorySource:
     """Tensors that are in memory already, as a ``WeightSource`` has them."""
 
@@ -71,24 +80,26 @@ class Reference:
         return load_decoder(self.config, self.family, self.source, positions=positions)
 
     @torch.no_grad()
-    def logits(self, tokens: torch.Tensor) -> torch.Tensor:
-        """float32 [tokens, vocabulary], without a cache."""
-        return self.model(tokens[None], use_cache=False).logits[0]
+    def logits(self, tokens: torch.Tensor, start: int = 0) -> torch.Tensor:
+        """float32 [tokens, vocabulary], without a cache; ``start`` is the first position."""
+        positions = torch.arange(start, start + len(tokens))[None]
+        return self.model(tokens[None], position_ids=positions, use_cache=False).logits[0]
 
 
 def reference(family: str, seed: int = 0, **changes: Any) -> Reference:
-    """A random model; ``family`` is ``llama``, ``qwen2`` or ``qwen3``."""
+    """A random model of a family's class."""
     import transformers
 
-    name = family.capitalize()
-    config = getattr(transformers, f"{name}Config")(
+    config = getattr(transformers, CONFIGS.get(family, f"{family.capitalize()}Config"))(
         **{**SIZES, **changes}, attn_implementation="eager"
     )
+    name = CLASSES.get(family, family.capitalize())
     model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(requires_grad=False)
-        mean = 1.0 if "norm" in name else 0.0
+        # Gemma's norms add 1 to their weights.
+        mean = 1.0 if name.endswith("norm.weight") and "gemma" not in family else 0.0
         # Of a size that keeps hidden states and scores about as large as trained ones are.
         spread = parameter.shape[1] ** -0.5 if parameter.dim() == 2 else 0.2
         parameter.normal_(mean, spread, generator=generator)

@@ -23,7 +23,7 @@ from slmdeploy.export.executorch.lowering import LoweredStage, StageLowering
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.decoder import Decoder, FirstStage, LastStage, MiddleStage
 
-__all__ = ["Cache", "LlmStep", "PortableStep", "Step", "lower_step"]
+__all__ = ["Cache", "LlmStep", "PortableStep", "Step", "lower_step", "mask_for"]
 
 HIDDEN = -1e9
 """Added to the score of a position that must not be seen; finite, so that a row of
@@ -53,9 +53,10 @@ def _require(condition: bool) -> None:  # noqa: FBT001
 class AttendingMiddle(nn.Module):
     """A middle stage with the attention before it, over a cache that is handed in."""
 
-    def __init__(self, stage: MiddleStage) -> None:
+    def __init__(self, stage: MiddleStage, cap: float | None = None) -> None:
         super().__init__()
-        self.stage = stage
+        self.stage, self.cap = stage, cap
+        self.variant = stage.variant
 
     def forward(  # noqa: PLR0917 - a traced module takes its inputs by position
         self,
@@ -69,7 +70,7 @@ class AttendingMiddle(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """As ``MiddleStage``, with query, cache and mask in place of ``attended``."""
         result: tuple[Tensor, Tensor, Tensor, Tensor] = self.stage(
-            x, attend(query, keys, values, mask), cos, sin
+            x, attend(query, keys, values, mask, self.cap), cos, sin
         )
         return result
 
@@ -77,19 +78,22 @@ class AttendingMiddle(nn.Module):
 class AttendingLast(nn.Module):
     """The last stage with the attention before it."""
 
-    def __init__(self, stage: LastStage) -> None:
+    def __init__(self, stage: LastStage, cap: float | None = None) -> None:
         super().__init__()
-        self.stage = stage
+        self.stage, self.cap = stage, cap
+        self.variant = stage.variant
 
     def forward(
         self, x: Tensor, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor
     ) -> Tensor:
         """As ``LastStage``, with query, cache and mask in place of ``attended``."""
-        logits: Tensor = self.stage(x, attend(query, keys, values, mask))
+        logits: Tensor = self.stage(x, attend(query, keys, values, mask, self.cap))
         return logits
 
 
-def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+def attend(
+    query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, cap: float | None = None
+) -> Tensor:
     """Grouped-query attention without repeating keys: a group's heads are rows.
 
     Args:
@@ -97,6 +101,7 @@ def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         keys: [kv_heads, capacity, head_dim].
         values: As ``keys``.
         mask: [1, group * S, capacity], added to the scores.
+        cap: Scores are kept within this limit by a tanh.
 
     Returns:
         [S, heads * head_dim].
@@ -104,9 +109,27 @@ def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
     length, heads, size = query.shape
     kv_heads = keys.shape[0]
     rows = (query * (1 / math.sqrt(size))).transpose(0, 1).reshape(kv_heads, -1, size)
-    weights = torch.softmax(torch.bmm(rows, keys.transpose(1, 2)) + mask, dim=-1)
+    scores = torch.bmm(rows, keys.transpose(1, 2))
+    if cap is not None:
+        scores = torch.tanh(scores / cap) * cap
+    weights = torch.softmax(scores + mask, dim=-1)
     attended = torch.bmm(weights, values).reshape(heads, length, size)
     return attended.transpose(0, 1).reshape(length, heads * size)
+
+
+def mask_for(positions: Tensor, capacity: int, window: int | None) -> Tensor:
+    """What is added to scores, [S, capacity].
+
+    Args:
+        positions: int64 [S], of the queries.
+        capacity: Places of the cache.
+        window: Places that each query sees, its own among them; ``None`` for all before it.
+    """
+    before = positions[:, None] - torch.arange(capacity)[None]
+    seen: Tensor | float = 0.0
+    if window is not None:
+        seen = torch.where(before < window, 0.0, HIDDEN)
+    return torch.where(before >= 0, seen, HIDDEN)
 
 
 class Step(nn.Module):
@@ -159,26 +182,41 @@ class LlmStep(Step):
         _require(start >= 0)
         _require(start + length <= capacity)
         cos, sin = self.cos.narrow(0, start, length), self.sin.narrow(0, start, length)
+        masks = {
+            window: None
+            if window is None
+            else mask_for(position + torch.arange(length), capacity, window)
+            for window in self.config.windows_within(capacity)
+        }
         x: Tensor = self.embedding(tokens)[0]
         first, *middle, final = self.stages
         query, key, value = first(x, cos, sin)
         for layer, stage in enumerate(middle):
-            attended = self._attend(layer, start, query, key, value)
+            mask = masks[self.config.window(layer, capacity)]
+            attended = self._attend(layer, start, (query, key, value), mask)
             x, query, key, value = stage(x, attended, cos, sin)
-        attended = self._attend(len(middle), start, query, key, value)
+        mask = masks[self.config.window(len(middle), capacity)]
+        attended = self._attend(len(middle), start, (query, key, value), mask)
         logits: Tensor = final(self._rows(x, last), self._rows(attended, last))[0]
         return logits
 
-    def _attend(self, layer: int, start: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def _attend(
+        self,
+        layer: int,
+        start: int,
+        projected: tuple[Tensor, Tensor, Tensor],
+        mask: Tensor | None,
+    ) -> Tensor:
+        query, key, value = projected
         keys, values = self.cache.pair(layer)
         llama = torch.ops.llama
         # Views, which cost nothing in the artifact; an unsqueeze would be a copy.
         llama.update_cache(key.view(1, *key.shape), keys, start)
         llama.update_cache(value.view(1, *value.shape), values, start)
         scale = 1 / math.sqrt(self.config.head_dim)
-        causal = True
+        # Causal by itself is faster: it does not look beyond the position.
         attended: Tensor = llama.custom_sdpa(
-            query.view(1, *query.shape), keys, values, start, None, 0.0, causal, scale
+            query.view(1, *query.shape), keys, values, start, mask, 0.0, mask is None, scale
         )
         return attended.reshape(query.shape[0], -1)
 
@@ -191,21 +229,26 @@ class PortableStep(Step):
         length, capacity = tokens.shape[1], self.cos.shape[0]
         positions = position + torch.arange(length)
         cos, sin = self.cos[positions], self.sin[positions]
-        seen = torch.arange(capacity)[None] <= positions[:, None]
-        mask = torch.where(seen, 0.0, HIDDEN)
+        masks = {
+            window: mask_for(positions, capacity, window)
+            for window in self.config.windows_within(capacity)
+        }
         group = self.config.heads // self.config.kv_heads
-        tiled = mask.repeat(group, 1)[None]
+        tiled = {window: mask.repeat(group, 1)[None] for window, mask in masks.items()}
         x: Tensor = self.embedding(tokens)[0]
         first, *middle, final = self.stages
         query, key, value = first(x, cos, sin)
         for layer, stage in enumerate(middle):
             keys, values = self._write(layer, positions, key, value)
-            x, query, key, value = stage(x, query, keys, values, tiled, cos, sin)
+            mask = tiled[self.config.window(layer, capacity)]
+            x, query, key, value = stage(x, query, keys, values, mask, cos, sin)
         keys, values = self._write(len(middle), positions, key, value)
+        window = self.config.window(len(middle), capacity)
+        mask = tiled[window]
         if last is not None:
             x, query = self._rows(x, last), self._rows(query, last)
-            tiled = self._rows(mask, last).repeat(group, 1)[None]
-        logits: Tensor = final(x, query, keys, values, tiled)[0]
+            mask = self._rows(masks[window], last).repeat(group, 1)[None]
+        logits: Tensor = final(x, query, keys, values, mask)[0]
         return logits
 
     def _write(
@@ -269,7 +312,8 @@ class _Shapes:
         return torch.zeros(rows, self.config.heads, self.config.head_dim)
 
     def _rotary(self) -> tuple[Tensor, Tensor]:
-        table = torch.zeros(self.length, 1, self.config.head_dim)
+        tables = 1 if self.config.local_rope is None else 2
+        table = torch.zeros(self.length, tables, self.config.head_dim)
         return table, table.clone()
 
     def _cache(self, rows: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -291,8 +335,10 @@ class _Shapes:
         """A stage that attends itself, and its inputs."""
         if isinstance(stage, MiddleStage):
             inputs = (self._hidden(self.length), self._query(self.length))
-            return AttendingMiddle(stage), (*inputs, *self._cache(self.length), *self._rotary())
+            attending = AttendingMiddle(stage, self.config.attention_cap)
+            return attending, (*inputs, *self._cache(self.length), *self._rotary())
         if isinstance(stage, LastStage):
             rows = self.last_rows
-            return AttendingLast(stage), (self._hidden(rows), self._query(rows), *self._cache(rows))
+            final = AttendingLast(stage, self.config.attention_cap)
+            return final, (self._hidden(rows), self._query(rows), *self._cache(rows))
         return stage, self.llm(stage)

@@ -67,18 +67,27 @@ class DecoderStep(nn.Module):
         length = tokens.shape[1]
         positions = position + torch.arange(length, dtype=torch.int32)
         cos, sin = _rows(self.cos, positions), _rows(self.sin, positions)
-        old, new = _masks(position, length, cache[KEY.format(0)].shape[1])
+        places = cache[KEY.format(0)].shape[1]
+        # A chunk sees itself beside the cache's places before it.
+        sights = places + length
+        masks = {
+            window: _masks(position, length, places, window)
+            for window in self.config.windows_within(sights)
+        }
         x: Tensor = self.embedding(tokens)[0]
         first, *middle, final = self.stages
         query, key, value = first(x, cos, sin)
         written: dict[str, Tensor] = {}
         for layer, stage in enumerate(middle):
-            attended = self._attend(layer, (query, key, value), cache, written, (old, new))
+            mask = masks[self.config.window(layer, sights)]
+            attended = self._attend(layer, (query, key, value), cache, written, mask)
             x, query, key, value = stage(x, attended, cos, sin)
+        mask = masks[self.config.window(len(middle), sights)]
         if last is not None:
             # Of the last layer only the row that is asked for goes on.
-            x, query, old, new = (_rows(value, last) for value in (x, query, old, new))
-        attended = self._attend(len(middle), (query, key, value), cache, written, (old, new))
+            x, query = _rows(x, last), _rows(query, last)
+            mask = _rows(mask[0], last), _rows(mask[1], last)
+        attended = self._attend(len(middle), (query, key, value), cache, written, mask)
         logits: Tensor = final(x, attended)
         return {"logits": logits, **written}
 
@@ -101,7 +110,8 @@ class DecoderStep(nn.Module):
         rows = (query * (1 / math.sqrt(size))).transpose(0, 1).reshape(kv_heads, -1, size)
         mask = torch.cat(masks, dim=-1).repeat(heads // kv_heads, 1)[None]
         attend = _joined if new_keys.shape[1] > 1 else _side_by_side
-        attended = attend(rows, (keys, new_keys), (values, new_values), mask)
+        cap = self.config.attention_cap
+        attended = attend(rows, (keys, new_keys), (values, new_values), mask, cap)
         return attended.reshape(heads, length, size).transpose(0, 1).reshape(length, -1)
 
 
@@ -109,27 +119,37 @@ _Pair = tuple[Tensor, Tensor]
 """What is old and what is new, each [kv_heads, places, head_dim]."""
 
 
-def _joined(rows: Tensor, keys: _Pair, values: _Pair, mask: Tensor) -> Tensor:
+def _joined(rows: Tensor, keys: _Pair, values: _Pair, mask: Tensor, cap: float | None) -> Tensor:
     """Attention of a chunk: its scores are larger than the cache, so the cache is copied."""
-    scores = torch.bmm(rows, torch.cat(keys, dim=1).transpose(1, 2)) + mask
+    scores = _capped(torch.bmm(rows, torch.cat(keys, dim=1).transpose(1, 2)), cap) + mask
     return torch.bmm(torch.softmax(scores, dim=-1), torch.cat(values, dim=1))
 
 
-def _side_by_side(rows: Tensor, keys: _Pair, values: _Pair, mask: Tensor) -> Tensor:
+def _side_by_side(
+    rows: Tensor, keys: _Pair, values: _Pair, mask: Tensor, cap: float | None
+) -> Tensor:
     """Attention of one token: the cache is larger than its scores, so these are copied."""
     places = keys[0].shape[1]
     parts = [torch.bmm(rows, part.transpose(1, 2)) for part in keys]
-    weights = torch.softmax(torch.cat(parts, dim=-1) + mask, dim=-1)
+    weights = torch.softmax(_capped(torch.cat(parts, dim=-1), cap) + mask, dim=-1)
     old = torch.bmm(weights[..., :places], values[0])
     return old + torch.bmm(weights[..., places:], values[1])
 
 
-def _masks(position: Tensor, length: int, places: int) -> tuple[Tensor, Tensor]:
+def _capped(scores: Tensor, cap: float | None) -> Tensor:
+    return scores if cap is None else torch.tanh(scores / cap) * cap
+
+
+def _masks(position: Tensor, length: int, places: int, window: int | None) -> tuple[Tensor, Tensor]:
     """What is added to scores over the cache [S, places] and over new keys [S, S]."""
     numbers = torch.arange(places, dtype=torch.int32)
-    old = torch.where(numbers[None] < position[:, None], 0.0, HIDDEN)
+    old = torch.where(numbers[None] < position[:, None], 0.0, HIDDEN).expand(length, -1)
     new = torch.full((length, length), HIDDEN).triu(diagonal=1)
-    return old.expand(length, -1), new
+    if window is None:
+        return old, new
+    first = position + torch.arange(1 - window, length + 1 - window, dtype=torch.int32)
+    old = torch.where(numbers[None] < first[:, None], HIDDEN, old)
+    return old, new + torch.full((length, length), HIDDEN).tril(diagonal=-window)
 
 
 def _rows(table: Tensor, places: Tensor) -> Tensor:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from slmdeploy.errors import ModelReadError, UnsupportedModelError
 from slmdeploy.model.config import DecoderConfig
+from slmdeploy.model.families.rope_keys import Rope, read_rope
 
-__all__ = ["LAYER_NAMES", "TOP_NAMES", "Family", "llama_like_config"]
+__all__ = [
+    "LAYER_NAMES",
+    "TOP_NAMES",
+    "Family",
+    "llama_like_config",
+    "reading_config",
+    "refuse_switches",
+]
 
 TOP_NAMES: Mapping[str, str] = {
     "embedding.weight": "model.embed_tokens.weight",
@@ -31,7 +40,11 @@ LAYER_NAMES: Mapping[str, str] = {
 }
 """A layer's tensors, and their names after ``model.layers.<i>.``."""
 
-_SUPPORTED_SCALING = ("default", "linear", "llama3")
+_ACTIVATIONS: Mapping[str, Literal["silu", "gelu_tanh"]] = {
+    "silu": "silu",
+    "gelu_pytorch_tanh": "gelu_tanh",
+}
+_EPS_KEYS = ("rms_norm_eps", "layer_norm_eps")
 
 
 @dataclass(frozen=True)
@@ -45,16 +58,18 @@ class Family:
             where a key is missing, ``UnsupportedModelError`` where a switch is set
             that the decoder does not have.
         layer_names: A layer's tensors, ours to the checkpoint's.
+        top_names: The tensors outside the layers, as above.
     """
 
     name: str
     model_types: tuple[str, ...]
     config: Callable[[Mapping[str, Any]], DecoderConfig]
     layer_names: Mapping[str, str] = field(default_factory=lambda: dict(LAYER_NAMES))
+    top_names: Mapping[str, str] = field(default_factory=lambda: dict(TOP_NAMES))
 
     def tensor_names(self, config: DecoderConfig) -> dict[str, str]:
         """Every tensor of the decoder by our name, with its name in the checkpoint."""
-        names = dict(TOP_NAMES)
+        names = dict(self.top_names)
         if config.tied:
             del names["head.weight"]
         for layer in range(config.layers):
@@ -63,20 +78,35 @@ class Family:
         return names
 
 
-def _scaling(hf_config: Mapping[str, Any]) -> tuple[float, Mapping[str, Any] | None]:
-    """Base and scaling of the rotary embedding, from the old keys or the new one."""
-    given = hf_config.get("rope_parameters") or hf_config.get("rope_scaling") or {}
-    if not isinstance(given, Mapping):
-        raise TypeError(f"the rope parameters are {given!r}, not a table")
-    rope = dict(given)
-    theta = float(rope.pop("rope_theta", hf_config.get("rope_theta", 10000.0)))
-    kind = str(rope.get("rope_type", rope.get("type", "default")))
-    if kind not in _SUPPORTED_SCALING:
-        raise UnsupportedModelError(
-            f"Rope scaling {kind!r} is not supported.",
-            hint=f"Supported: {', '.join(_SUPPORTED_SCALING)}.",
-        )
-    return theta, None if kind == "default" else {**rope, "rope_type": kind}
+@contextlib.contextmanager
+def reading_config() -> Iterator[None]:
+    """Name what is wrong with a ``config.json``; also a decorator of what reads one.
+
+    Raises:
+        ModelReadError: A key was missing inside, or its value unusable.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise ModelReadError(f"config.json has no key {error.args[0]!r}.") from error
+    except (TypeError, ValueError) as error:
+        raise ModelReadError(f"config.json has a value of the wrong kind: {error}.") from error
+
+
+def refuse_switches(hf_config: Mapping[str, Any], name: str, *keys: str) -> None:
+    """Refuse what a family may have and the decoder has not.
+
+    Args:
+        hf_config: The checkpoint's ``config.json``.
+        name: What the family is called.
+        *keys: Switches that must be off.
+
+    Raises:
+        UnsupportedModelError: One is on; the message names it.
+    """
+    for key in keys:
+        if hf_config.get(key):
+            raise UnsupportedModelError(f"A {name} with {key} = true is not supported.")
 
 
 def _ids(value: Any) -> tuple[int, ...]:
@@ -85,51 +115,67 @@ def _ids(value: Any) -> tuple[int, ...]:
     return tuple(int(item) for item in value) if isinstance(value, list) else (int(value),)
 
 
+def _activation(hf_config: Mapping[str, Any]) -> Literal["silu", "gelu_tanh"]:
+    # Gemma has both keys, and the first is the one that counts.
+    name = hf_config.get("hidden_activation") or hf_config.get("hidden_act") or "silu"
+    if name not in _ACTIVATIONS:
+        raise UnsupportedModelError(
+            f"Activation {name!r} is not supported.",
+            hint=f"Supported: {', '.join(_ACTIVATIONS)}.",
+        )
+    return _ACTIVATIONS[name]
+
+
+@reading_config()
 def llama_like_config(
     family: str,
     hf_config: Mapping[str, Any],
     *,
-    qkv_bias: bool = False,
-    qk_norm: bool = False,
+    rope: Rope | None = None,
     tied_by_default: bool = False,
+    eps: float = 1e-6,
+    **switches: Any,
 ) -> DecoderConfig:
     """Read the keys that all Llama-like families share.
+
+    Args:
+        family: Name of the family.
+        hf_config: The checkpoint's ``config.json``.
+        rope: What it says of the rotary embedding, where the family has its own way.
+        tied_by_default: Whether the head is tied where the key is missing.
+        eps: Of the norms, where the key is missing.
+        **switches: Further fields of ``DecoderConfig``.
 
     Raises:
         ModelReadError: A key is missing, or its value is unusable.
         UnsupportedModelError: The activation or the rope scaling is not one we have.
     """
-    activation = hf_config.get("hidden_act", "silu")
-    if activation != "silu":
-        raise UnsupportedModelError(f"Activation {activation!r} is not supported, only 'silu'.")
-    try:
-        theta, scaling = _scaling(hf_config)
-        bos = _ids(hf_config.get("bos_token_id"))
-        heads = int(hf_config["num_attention_heads"])
-        hidden = int(hf_config["hidden_size"])
-        config = DecoderConfig(
-            family=family,
-            vocab_size=int(hf_config["vocab_size"]),
-            hidden_size=hidden,
-            intermediate_size=int(hf_config["intermediate_size"]),
-            layers=int(hf_config["num_hidden_layers"]),
-            heads=heads,
-            kv_heads=int(hf_config.get("num_key_value_heads") or heads),
-            head_dim=int(hf_config.get("head_dim") or hidden // max(heads, 1)),
-            norm_eps=float(hf_config.get("rms_norm_eps", 1e-6)),
-            rope_theta=theta,
-            context=int(hf_config.get("max_position_embeddings", 2048)),
-            tied=bool(hf_config.get("tie_word_embeddings", tied_by_default)),
-            qkv_bias=qkv_bias,
-            qk_norm=qk_norm,
-            rope_scaling=scaling,
-            bos_id=bos[0] if bos else None,
-            eos_ids=_ids(hf_config.get("eos_token_id")),
-        )
-    except KeyError as error:
-        raise ModelReadError(f"config.json has no key {error.args[0]!r}.") from error
-    except (TypeError, ValueError) as error:
-        raise ModelReadError(f"config.json has a value of the wrong kind: {error}.") from error
+    rope = rope or read_rope(hf_config)
+    bos = _ids(hf_config.get("bos_token_id"))
+    heads, hidden = int(hf_config["num_attention_heads"]), int(hf_config["hidden_size"])
+    head_dim = int(hf_config.get("head_dim") or hidden // max(heads, 1))
+    rotated = int(head_dim * rope.fraction)
+    given_eps = next((hf_config[key] for key in _EPS_KEYS if key in hf_config), eps)
+    config = DecoderConfig(
+        family=family,
+        vocab_size=int(hf_config["vocab_size"]),
+        hidden_size=hidden,
+        intermediate_size=int(hf_config["intermediate_size"]),
+        layers=int(hf_config["num_hidden_layers"]),
+        heads=heads,
+        kv_heads=int(hf_config.get("num_key_value_heads") or heads),
+        head_dim=head_dim,
+        norm_eps=float(given_eps),
+        rope_theta=rope.theta,
+        context=max(int(hf_config.get("max_position_embeddings", 2048)), rope.context or 0),
+        tied=bool(hf_config.get("tie_word_embeddings", tied_by_default)),
+        rope_scaling=rope.scaling,
+        bos_id=bos[0] if bos else None,
+        eos_ids=_ids(hf_config.get("eos_token_id")),
+        activation=_activation(hf_config),
+        rotary_dim=None if rotated == head_dim else rotated,
+        **switches,
+    )
     _check_sizes(config)
     return config
 
@@ -153,8 +199,11 @@ def _check_sizes(config: DecoderConfig) -> None:
     for key, size in sizes.items():
         if size < 1:
             raise ModelReadError(f"config.json has {key} = {size}.")
-    if config.head_dim % 2:
-        raise ModelReadError(f"config.json has head_dim = {config.head_dim}, which is not even.")
+    if config.rotated % 2 or not 0 < config.rotated <= config.head_dim:
+        raise ModelReadError(
+            f"config.json has head_dim = {config.head_dim} and rotates {config.rotated} of these "
+            "dimensions, which must be an even number of them."
+        )
     if config.heads % config.kv_heads:
         raise ModelReadError(
             f"config.json: {config.heads} heads cannot share {config.kv_heads} key-value heads."

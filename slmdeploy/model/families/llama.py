@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from slmdeploy.errors import UnsupportedModelError
 from slmdeploy.model.config import DecoderConfig
-from slmdeploy.model.families.base import Family, llama_like_config
+from slmdeploy.model.families.base import Family, llama_like_config, refuse_switches
 
 __all__ = ["LLAMA"]
 
 
 def _config(hf_config: Mapping[str, Any]) -> DecoderConfig:
-    for key in ("attention_bias", "mlp_bias"):
-        if hf_config.get(key):
-            raise UnsupportedModelError(f"A Llama with {key} = true is not supported.")
+    refuse_switches(hf_config, "Llama", "attention_bias", "mlp_bias")
     return llama_like_config("llama", hf_config)
 
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from slmdeploy.errors import UnsupportedModelError
 from slmdeploy.model.config import DecoderConfig
-from slmdeploy.model.families.base import LAYER_NAMES, Family, llama_like_config
+from slmdeploy.model.families.base import (
+    LAYER_NAMES,
+    Family,
+    llama_like_config,
+    reading_config,
+    refuse_switches,
+)
+from slmdeploy.model.families.qwen2 import qwen_windows
 
 __all__ = ["QWEN3"]
 
 
+@reading_config()
 def _config(hf_config: Mapping[str, Any]) -> DecoderConfig:
-    for key in ("attention_bias", "use_sliding_window"):
-        if hf_config.get(key):
-            raise UnsupportedModelError(f"A Qwen3 with {key} = true is not supported.")
-    return llama_like_config("qwen3", {"head_dim": 128, **hf_config}, qk_norm=True)
+    refuse_switches(hf_config, "Qwen3", "attention_bias")
+    keys = {"head_dim": 128, **hf_config}
+    return llama_like_config("qwen3", keys, qk_norm=True, windows=qwen_windows(keys))
 
 
 QWEN3 = Family(

@@ -60,6 +60,7 @@ def test_a_value_of_the_wrong_kind_is_refused(changes):
         {"num_hidden_layers": 0},
         {"vocab_size": 0},
         {"head_dim": 7},
+        {"head_dim": 8, "partial_rotary_factor": 0.4},
         {"head_dim": -2},
         {"num_key_value_heads": -1},
         {"max_position_embeddings": 0},
@@ -67,7 +68,7 @@ def test_a_value_of_the_wrong_kind_is_refused(changes):
     ids=str,
 )
 def test_a_size_that_no_model_has_is_refused_by_its_name(changes):
-    (key,) = changes
+    key, *_ = changes
     with pytest.raises(ModelReadError, match=key):
         read(**changes)
 
@@ -77,7 +78,7 @@ def test_heads_that_cannot_share_keys_are_refused():
         read(num_key_value_heads=3)
 
 
-@pytest.mark.parametrize("kind", ["yarn", "dynamic", "longrope"])
+@pytest.mark.parametrize("kind", ["ntk", "proportional"])
 @pytest.mark.parametrize("key", ["rope_type", "type"])
 def test_a_rope_scaling_that_we_do_not_have_is_refused_by_its_name(kind, key):
     with pytest.raises(UnsupportedModelError, match=f"'{kind}'") as caught:

@@ -4,22 +4,28 @@ import pytest
 
 from slmdeploy.errors import UnsupportedModelError
 from slmdeploy.model.families import families, family_for
+from tests.model.families.cases import CASES
 
 
 def test_the_built_in_families_come_in_by_the_entry_points():
-    assert {"llama", "qwen2", "qwen3"} <= set(families())
+    assert set(CASES) <= set(families())
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
+def test_each_family_is_held_against_transformers():
+    ours = {name for name, one in families().items() if one.name in CASES or name in CASES}
+    assert ours == set(CASES)
+
+
+@pytest.mark.parametrize("kind", [*sorted(set(CASES) - {"gemma3"}), "gemma3_text"])
 def test_a_checkpoint_finds_its_family_by_its_model_type(kind):
-    assert family_for({"model_type": kind}).name == kind
+    assert family_for({"model_type": kind}).name == kind.removesuffix("_text")
 
 
 def test_an_unknown_architecture_is_answered_with_the_nearest():
     with pytest.raises(UnsupportedModelError, match="'qwen4'") as caught:
         family_for({"model_type": "qwen4"})
     assert "Nearest: qwen" in caught.value.hint
-    assert "Known: llama, qwen2, qwen3" in caught.value.hint
+    assert "llama, ministral, mistral, olmo2" in caught.value.hint
 
 
 def test_one_that_is_near_to_none_is_answered_with_all():

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
-from slmdeploy.errors import UnsupportedModelError
 from slmdeploy.model.families.qwen2 import QWEN2
 from tests.model.reference import reference
 
@@ -14,6 +11,8 @@ def test_a_configuration_of_transformers_is_read_with_its_biases():
     assert names["layers.0.k.bias"] == "model.layers.0.self_attn.k_proj.bias"
 
 
-def test_a_sliding_window_is_refused_by_the_name_of_its_switch():
-    with pytest.raises(UnsupportedModelError, match="use_sliding_window = true"):
-        QWEN2.config({**reference("qwen2").hf_config, "use_sliding_window": True})
+def test_the_window_begins_with_the_layer_that_max_window_layers_names():
+    keys = {"use_sliding_window": True, "sliding_window": 9, "max_window_layers": 1}
+    config = QWEN2.config({**reference("qwen2").hf_config, **keys, "layer_types": None})
+    assert config.windows == (None, 9, 9)
+    assert QWEN2.config(reference("qwen2").hf_config).windows == ()
