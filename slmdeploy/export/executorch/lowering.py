@@ -150,14 +150,14 @@ class StageLowering:
         """Lower a stage whole into one delegate.
 
         Args:
-            stage: Stages of one class with weights of the same names and shapes must
-                have the same graph.
+            stage: Stages of one class and ``variant`` with weights of the same names and
+                shapes must have the same graph.
             inputs: Example inputs; their shapes are the method's.
 
         Raises:
             ExportError: A part of the stage has no place in the delegate.
         """
-        kind, state = type(stage).__name__, _state(stage)
+        kind, state = (type(stage).__name__, getattr(stage, "variant", None)), _state(stage)
         weights = tuple((name, tuple(value.shape)) for name, value in state.items())
         key = (kind, tuple(tuple(value.shape) for value in inputs), weights)
         template = self._templates.get(key)
