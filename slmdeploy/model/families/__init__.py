@@ -14,6 +14,7 @@ from typing import Any
 
 from slmdeploy.errors import UnsupportedModelError
 from slmdeploy.model.families.base import Family
+from slmdeploy.model.families.missing import what_is_missing
 
 __all__ = ["Family", "families", "family_for"]
 
@@ -32,7 +33,7 @@ def family_for(hf_config: Mapping[str, Any]) -> Family:
 
     Raises:
         UnsupportedModelError: No family takes this ``model_type``; the message names
-            the nearest ones.
+            the nearest ones, and of a known one what stands in the way.
     """
     model_type = str(hf_config.get("model_type") or "")
     by_type = {name: family for family in families().values() for name in family.model_types}
@@ -40,7 +41,10 @@ def family_for(hf_config: Mapping[str, Any]) -> Family:
         return by_type[model_type]
     near = difflib.get_close_matches(model_type, by_type, n=2, cutoff=0.3)
     nearest = f"Nearest: {', '.join(near)}. " if near else ""
+    reason = what_is_missing(model_type)
     raise UnsupportedModelError(
-        f"Model type {model_type or 'missing'!r} is not one that slmdeploy has.",
-        hint=f"{nearest}Known: {', '.join(sorted(by_type))}.",
+        f"Model type {model_type or 'missing'!r} is not one that slmdeploy has"
+        f"{'.' if reason is None else f': {reason}.'}",
+        hint=f"{nearest}Known: {', '.join(sorted(by_type))}. "
+        "A family of your own: docs/add-a-family.md.",
     )

@@ -39,3 +39,13 @@ def test_one_that_is_near_to_none_is_answered_with_all():
 def test_a_configuration_without_a_type_is_refused(config):
     with pytest.raises(UnsupportedModelError, match="'missing'"):
         family_for(config)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("lfm2", "short convolutions"), ("mixtral", "mixture of experts"), ("gpt2", "not rotary")],
+)
+def test_a_known_family_that_is_not_taken_says_what_stands_in_the_way(kind, reason):
+    with pytest.raises(UnsupportedModelError, match=reason) as caught:
+        family_for({"model_type": kind})
+    assert "docs/add-a-family.md" in caught.value.hint
