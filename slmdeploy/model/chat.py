@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -11,11 +11,25 @@ import jinja2
 import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from slmdeploy.errors import TokenizerError
+from slmdeploy.model.chat_limits import LIMIT_CHARACTERS, LimitedEnvironment, limited_steps
 
 __all__ = ["render_chat_template"]
+
+_MOST_INDENT = 16
+_FAILURES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What Python code that was made of any text may raise."""
 
 
 class _GenerationTag(jinja2.ext.Extension):
@@ -48,30 +62,34 @@ def render_chat_template(
         TokenizerError: The template is not Jinja, does what the sandbox forbids, or
             refuses the messages.
     """
+    given = {"messages": list(messages), "add_generation_prompt": add_generation_prompt}
     try:
-        return (
-            _environment()
-            .from_string(template)
-            .render(
-                messages=list(messages),
-                add_generation_prompt=add_generation_prompt,
-                tools=None,
-                documents=None,
-                **tokens,
-            )
-        )
+        compiled = _environment().from_string(template)
+        with limited_steps():
+            return _joined(compiled.generate(given, tools=None, documents=None, **tokens))
     except jinja2.TemplateSyntaxError as error:
         raise TokenizerError(
             f"The chat template is not valid Jinja: {error.message} (line {error.lineno})."
         ) from error
     except jinja2.TemplateError as error:
         raise TokenizerError(f"The chat template refuses these messages: {error}.") from error
-    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+    except _FAILURES as error:
         raise TokenizerError(f"The chat template failed on these messages: {error}.") from error
 
 
+def _joined(parts: Iterable[str]) -> str:
+    """The text, as long as it stays within the limit."""
+    found, size = [], 0
+    for part in parts:
+        found.append(part)
+        size += len(part)
+        if size > LIMIT_CHARACTERS:
+            raise jinja2.TemplateError(f"its text grows beyond {LIMIT_CHARACTERS:,} characters")
+    return "".join(found)
+
+
 def _environment() -> jinja2.Environment:
-    environment = ImmutableSandboxedEnvironment(
+    environment = LimitedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=[jinja2.ext.loopcontrols, _GenerationTag],
@@ -87,6 +105,8 @@ def _environment() -> jinja2.Environment:
 
 def _to_json(value: Any, *, indent: int | None = None, ensure_ascii: bool = False) -> str:
     # Jinja's own filter escapes < and > for HTML, which a model was not trained on.
+    if indent is not None and not 0 <= indent <= _MOST_INDENT:
+        raise jinja2.TemplateError(f"it indents JSON by {indent}")
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
 
 

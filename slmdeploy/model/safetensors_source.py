@@ -199,8 +199,7 @@ def _no_weights(folder: Path) -> ModelReadError:
         return ModelReadError(
             f"{folder} has its weights only as a pickle ({_some(pickles)}), which can run code "
             "when it is read.",
-            hint="Convert it to safetensors: load it with transformers where you trust it, "
-            "then model.save_pretrained(FOLDER).",
+            hint="Read its tensors, and nothing else of it, with --allow-pickle.",
         )
     return ModelReadError(f"{folder} has a config.json but no weights ({SINGLE_NAME}).")
 

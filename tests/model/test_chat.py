@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import contextlib
+import sys
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slmdeploy.errors import TokenizerError
 from slmdeploy.model.chat import render_chat_template
@@ -71,3 +76,58 @@ def test_a_template_that_is_not_jinja_is_named_with_its_line():
 def test_messages_of_another_shape_are_our_error():
     with pytest.raises(TokenizerError, match="chat template"):
         render("{{ messages[0]['content'] + 1 }}")
+
+
+BOMBS = [
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    (
+        "{% set ns = namespace(x='aaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}"
+        "{% endfor %}{{ ns.x }}"
+    ),
+    (
+        "{% set ns = namespace(x='aaaa') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}"
+        "{% endfor %}{{ ns.x }}"
+    ),
+    (
+        "{% set ns = namespace(x=['a']) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}"
+        "{% endfor %}{{ ns.x }}"
+    ),
+    "{{ 'a' * 9999999999 }}",
+    "{{ 9999999999 * ['a'] }}",
+    "{{ 9 ** 9999999999 }}",
+    "{{ '%9999999999d' % 1 }}",
+    "{{ '{:>9999999999}'.format(1) }}",
+    "{{ 'a'.ljust(9999999999) }}",
+    "{{ 'a' | center(9999999999) }}",
+    "{{ [1] | tojson(indent=9999999999) }}",
+    "{{ ('a' * 4000000).replace('a', 'a' * 4000000) }}",
+    "{{ ('a' * 4000000) | replace('a', 'a' * 4000000) }}",
+    "{{ ('a' * 4000000).join(['b'] * 4000000) }}",
+    "{% macro f() %}{{ f() }}{{ f() }}{% endmacro %}{{ f() }}",
+    "{% for i in range(99999) %}{{ 'a' * 4000000 }}{% endfor %}",
+    "{{ ('b\\n' * 2000000) | indent('a' * 4000000) }}",
+]
+
+
+@pytest.mark.parametrize("template", BOMBS)
+def test_a_template_cannot_run_on_or_fill_the_memory(template):
+    with pytest.raises(TokenizerError, match="chat template"):
+        render(template)
+
+
+def test_a_long_chat_stays_far_within_the_limits():
+    chat = [{"role": "user", "content": "words and words " * 60}] * 1000
+    template = "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content | trim }}\n{% endfor %}"
+    assert len(render(template, chat)) > 900_000
+
+
+def test_what_traced_before_traces_after():
+    before = sys.gettrace()
+    render("{{ messages[0].role }}")
+    assert sys.gettrace() is before
+
+
+@given(template=st.text("{}%| ab~*+()[]'0.if", max_size=40))
+def test_any_template_gives_text_or_our_error(template):
+    with contextlib.suppress(TokenizerError):
+        assert isinstance(render(template), str)
