@@ -97,6 +97,7 @@ class ArtifactInfo(_Part):
 
     Attributes:
         notes: What was decided in its making and is not to be seen from outside.
+        same_bits: As of ``Artifact``.
     """
 
     file: str
@@ -108,6 +109,7 @@ class ArtifactInfo(_Part):
     bytes_by_component: tuple[ByteRow, ...]
     bytes_in_delegates: int
     notes: tuple[str, ...] = ()
+    same_bits: bool = False
 
 
 class DelegationInfo(_Part):

@@ -97,6 +97,8 @@ class Artifact(_Part):
         bytes_in_delegates: Weights and graphs that a delegate owns.
         versions: Packages that made it, with their versions.
         notes: What was decided in its making and is not to be seen from outside.
+        same_bits: It is float32, and made of operators alone that give the same bits on every
+            processor with fused multiply-add.
         traced: What the exported graphs gave in torch for the golden tokens, where the
             exporter was given some: float32 [T + 1, vocabulary]. Neither it nor the path
             is part of the artifact's document.
@@ -112,6 +114,7 @@ class Artifact(_Part):
     versions: dict[str, str]
     cache: CacheInfo | None = None
     notes: tuple[str, ...] = ()
+    same_bits: bool = False
     context: int | None = None
     prefill_chunk: int | None = None
     logits: Literal["last", "all"] | None = None

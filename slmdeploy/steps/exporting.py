@@ -257,6 +257,7 @@ def _artifact_info(artifact: Artifact, file: str) -> ArtifactInfo:
         bytes_by_component=artifact.bytes_by_component,
         bytes_in_delegates=artifact.bytes_in_delegates,
         notes=artifact.notes,
+        same_bits=artifact.same_bits,
     )
 
 

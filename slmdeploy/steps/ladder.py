@@ -141,7 +141,13 @@ def _runtime_rung(
         with ready(bundle, device, progress, use=use) as on:
             return _free_text(bundle, on.runner, golden)
 
-    return Rung(name, kind, run, text=None if bundle.manifest.model.kind == "generic" else text)
+    return Rung(
+        name,
+        kind,
+        run,
+        text=None if bundle.manifest.model.kind == "generic" else text,
+        same_bits=bundle.manifest.artifact.same_bits,
+    )
 
 
 def _evaluated_rung(way: Evaluated, bundle: Bundle, golden: _Arrays, progress: Progress) -> Rung:

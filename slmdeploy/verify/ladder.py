@@ -39,6 +39,7 @@ class Rung:
         reason: Why ``run`` is ``None``.
         text: Gives ids that the rung wrote freely, for the degenerate-text check;
             without it the choices over the golden ids are checked.
+        same_bits: It promises the bits of the artifact on the host (``limits_for``).
     """
 
     name: str
@@ -46,6 +47,7 @@ class Rung:
     run: Callable[[], _Array] | None
     reason: str | None = None
     text: Callable[[], Sequence[int]] | None = None
+    same_bits: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _step(
     reached = _Reached(rung, output, _text_fault(rung, output, model))
     if below is None:
         return _first(rung, output), reached
-    limits = dict(limits_for(rung.kind, below.rung.kind, precision))
+    limits = dict(limits_for(rung.kind, below.rung.kind, precision, same_bits=rung.same_bits))
     if not choices:
         limits.pop("top1_agreement", None)
     return _judge(reached, below, limits), reached

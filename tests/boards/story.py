@@ -129,14 +129,10 @@ def rung(story: Story, bundle: Path) -> dict[str, float]:
 
 
 def the_float32_artifact_gives_the_logits_of_this_computer(story: Story, bundle: Path) -> None:
-    """Within 1e-5 of the largest logit, which is 12 to 18.
-
-    An absolute 1e-5 is less than float32 itself is worth here: torch's own logits of this
-    model are 1.1e-5 from float64's (``tests/runtime/test_aarch64``).
-    """
-    largest = float(np.abs(open_bundle(bundle).golden()["logits.exported"]).max())
+    """Within 1e-5, absolute, of logits that are larger than 10."""
+    assert float(np.abs(open_bundle(bundle).golden()["logits.exported"]).max()) > 10
     found = rung(story, bundle)
-    assert found["max_abs_error"] < 1e-5 * largest
+    assert found["max_abs_error"] <= 1e-5
     assert found["top1_agreement"] == 1.0
 
 

@@ -44,6 +44,12 @@ def test_the_climb_stops_at_the_first_rung_that_breaks():
     assert ran == []
 
 
+@pytest.mark.parametrize(("same_bits", "status"), [(True, "fail"), (False, "pass")])
+def test_a_device_is_held_to_the_bits_that_its_artifact_promises(same_bits, status):
+    device = Rung("device", "device", lambda: LOGITS + 2e-5, same_bits=same_bits)
+    assert statuses(climb([rung("artifact", LOGITS), device], precision="fp32"))[1] == status
+
+
 def test_a_rung_whose_source_is_gone_is_absent_and_the_next_is_held_against_the_one_before():
     rungs = [
         rung("source", reason="no transformers"),

@@ -22,7 +22,12 @@ def test_fp32_rungs_hold_absolute_limits(kind):
     }
 
 
-def test_the_device_is_held_as_close_to_the_host_as_an_artifact_to_eager():
+def test_a_device_whose_artifact_promises_the_hosts_bits_is_held_closer():
+    device = limits_for("device", "artifact", "fp32", same_bits=True)
+    assert device["max_abs_error"] == 1e-5
+
+
+def test_any_other_device_is_held_as_close_to_the_host_as_an_artifact_to_eager():
     device = limits_for("device", "artifact", "fp32")
     artifact = limits_for("artifact", "exported", "fp32")
     assert device["max_abs_error"] == artifact["max_abs_error"] == 1e-4

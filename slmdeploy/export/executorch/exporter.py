@@ -115,6 +115,8 @@ def export(
         versions={name: version(name) for name in ("torch", "executorch", "torchao")},
         cache=_cache_info(cache, config, options.kernels, capacity),
         notes=zeros_note(recipe) + (() if options.kernels == asked.kernels else (_CAPPED,)),
+        # The portable kernel set attends by XNNPACK's softmax, which adds in another order.
+        same_bits=options.kernels == "llm" and recipe.precision == "fp32",
         context=context,
         prefill_chunk=options.prefill_chunk,
         logits=options.logits,
