@@ -33,7 +33,7 @@ def compiled(compiler: str, folder: Path, *, fma: bool) -> Path:
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     flags = [*compiling._KERNEL_FLAGS, f"-I{KERNELS}"]
-    parts = [(PROGRAM, []), (KERNELS / "attend_baseline.cpp", [])]
+    parts: list[tuple[Path, list[str]]] = [(PROGRAM, []), (KERNELS / "attend_baseline.cpp", [])]
     parts += [(KERNELS / "attend_fma.cpp", list(compiling._FMA_FLAGS))] if fma else []
     objects = []
     for source, own in parts:
