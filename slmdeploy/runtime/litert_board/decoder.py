@@ -79,13 +79,15 @@ class Decoder:
     def prefill(self, tokens: list[int]) -> Row:
         """Feed a prompt; gives the row after its last token."""
         row: Row
-        for name, begin, end in self._plan(len(tokens)):
+        plan = self._plan(len(tokens))
+        for index, (name, begin, end) in enumerate(plan):
             if name == DECODE:
                 row = self.step(tokens[begin], begin)
                 rows = 1
             else:
                 rows = self._chunks[name]
-                row = self._chunk(name, tokens, begin, end)
+                later = dict.fromkeys([DECODE, *(after for after, _, _ in plan[index + 1 :])])
+                row = self._chunk(name, tokens, (begin, end), list(later))
             say(
                 "prefill",
                 method=name,
@@ -122,14 +124,15 @@ class Decoder:
             begin += size
         return plan
 
-    def _chunk(self, name: str, tokens: list[int], begin: int, end: int) -> Row:
-        """Feed tokens [begin, end), at most a chunk.
+    def _chunk(self, name: str, tokens: list[int], span: tuple[int, int], later: list[str]) -> Row:
+        """Feed tokens [begin, end), at most a chunk, for the signatures that come later.
 
         Where the chunk would reach beyond the cache it starts earlier: tokens before
         ``begin`` are fed again and give the same keys and values. Places after ``end`` get
         id 0, and what comes of them is not written.
         """
         signature, rows = self._ready[name], self._chunks[name]
+        begin, end = span
         position = min(begin, self.capacity - rows)
         used = end - position
         inputs = signature.inputs
@@ -139,7 +142,7 @@ class Decoder:
         if "last" in inputs:
             inputs["last"][...] = used - 1
         start, stop = signature.run()
-        self._write(signature, position, begin - position, used, list(self._ready))
+        self._write(signature, position, begin - position, used, later)
         logits = signature.outputs["logits"]
         return logits[0 if len(logits) == 1 else used - 1], start, stop
 
