@@ -103,6 +103,16 @@ class CoremlOptions(BaseModel):
         "cpuAndNeuralEngine"
     )
 
+    @field_validator("prefill_chunk", mode="before")
+    @classmethod
+    def _fixed(cls, chunk: object) -> object:
+        if isinstance(chunk, (list, tuple, dict)):
+            raise ValueError(  # noqa: TRY004 - what pydantic turns into its own error
+                "Core ML's states have fixed shapes, and so have the functions that use them "
+                "(apple/coremltools#2537, #2548): give one size"
+            )
+        return chunk
+
     @model_validator(mode="after")
     def _update_goes_with_the_target(self) -> CoremlOptions:
         if self.cache_update == "slice" and not self.states:
@@ -120,6 +130,11 @@ class CoremlOptions(BaseModel):
     def states(self) -> bool:
         """Whether the cache is kept in states."""
         return self.deployment_target != "iOS17"
+
+    @property
+    def decoder_file(self) -> str:
+        """Name of a decoder's artifact: a package, or for iOS 17 a folder with two of them."""
+        return "model.mlpackage" if self.states else "packages"
 
     @property
     def update(self) -> Literal["slice", "onehot"]:

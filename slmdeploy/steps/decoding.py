@@ -51,10 +51,16 @@ class DecoderExport:
     kept_references: Checkpoints
     conversion: Checkpoints
 
+    @property
+    def file(self) -> str:
+        """Name of the artifact in a bundle; Core ML's depends on how old a system it is for."""
+        name: str = getattr(self.options, "decoder_file", self.exporter.file)
+        return name
+
     def make(self, bench: Workbench, progress: Progress) -> Made:
         """Make what is not there yet: golden vectors and artifact."""
         reused = []
-        file = self.exporter.file
+        file = self.file
         if self.kept_references.has(*_REFERENCES):
             reused.append("references")
         else:
@@ -159,7 +165,7 @@ def _make_artifact(plan: DecoderExport, bench: Workbench, progress: Progress) ->
     logits = bench.logits(compressed, golden, progress)
     made: list[Artifact] = []
     plan.kept.write(
-        exporter.file,
+        plan.file,
         lambda path: made.append(
             exporter.export(
                 bench.lent(compressed) if exporter.consumes else compressed,

@@ -34,6 +34,10 @@ class HalfRMSNorm(nn.Module):
         self.register_buffer("root", torch.tensor([math.sqrt(eps)]), persistent=False)
         self.register_buffer("smallest", torch.tensor([SMALLEST]), persistent=False)
 
+    def average(self, x: Tensor) -> Tensor:
+        """Mean over the last dimension, which stays with size 1."""
+        return x.mean(dim=-1, keepdim=True)
+
     def forward(self, x: Tensor) -> Tensor:
         """Normalize the last dimension of ``x``."""
         # With tensors, not numbers: coremltools makes a clamp's missing end infinite, and of a

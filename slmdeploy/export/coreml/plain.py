@@ -90,6 +90,11 @@ def plain_decoder(compressed: Compressed) -> Decoder:
         elif isinstance(part, RMSNorm):
             made.set_submodule(name, HalfRMSNorm(half(name, part.weight), part.eps))
     made.embedding = plain_table("embedding", source.embedding)
+    for name, value in [*made.named_parameters()]:
+        if value.is_meta:
+            parent, _, own = name.rpartition(".")
+            rounded = half(name, source.get_parameter(name))
+            setattr(made.get_submodule(parent), own, nn.Parameter(rounded, requires_grad=False))
     if torch.equal(made.head.weight, made.embedding.get_parameter("weight")):
         made.head.weight = made.embedding.get_parameter("weight")
     made.cos, made.sin = half("cos", source.cos), half("sin", source.sin)

@@ -8,6 +8,7 @@ in float16 an angle of a late position would be wrong by whole turns.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -57,6 +58,11 @@ class DecoderStep(nn.Module):
             self.register_buffer(VALUES, self.empty_cache())
         self.numbers = torch.arange(decoder.positions, dtype=torch.int32)
 
+    def _angles(self, table: Tensor, places: Tensor) -> Tensor:
+        """Rows of a table, [S, tables, head_dim]."""
+        rows = functional.embedding(places, table)
+        return rows.view(rows.shape[0], -1, self.config.head_dim)
+
     def empty_cache(self) -> Tensor:
         """Keys or values of all layers, before the first token."""
         config = self.config
@@ -81,8 +87,7 @@ class DecoderStep(nn.Module):
         last = more[0] if self.last else None
         keys, values = (None, None) if self.states else more[-2:]
         cache = _Cache(self, position, ids.shape[1], keys, values)
-        cos, sin = (functional.embedding(cache.places, table) for table in (self.cos, self.sin))
-        cos, sin = cos[:, None], sin[:, None]
+        cos, sin = (self._angles(table, cache.places) for table in (self.cos, self.sin))
         x: Tensor = self.decoder.embedding(ids)[0]
         first, *middle, final = self.decoder.stages()
         query, key, value = first(x, cos, sin)
@@ -113,7 +118,8 @@ class _Cache:
         self._step = step
         self._position, self._length = position, length
         self.places = position + torch.arange(length, dtype=torch.int32)
-        self._mask = _mask(step, self.places)
+        windows = step.config.windows_within(step.decoder.positions)
+        self._masks = {window: _mask(step, self.places, window) for window in windows}
         self._given = () if keys is None or values is None else (keys, values)
         self._written: list[tuple[Tensor, Tensor]] = []
 
@@ -141,13 +147,15 @@ class _Cache:
             keys, values = self._step.k_cache[layer], self._step.v_cache[layer]
         # A group's heads are rows of one product, so that keys need not be repeated.
         grouped = query.transpose(0, 1).reshape(1, kv_heads, -1, size)
-        mask = self._mask.repeat(heads // kv_heads, 1)[None, None]
-        attended = functional.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
+        window = self._step.config.window(layer, self._step.decoder.positions)
+        mask = self._masks[window].repeat(heads // kv_heads, 1)[None, None]
+        attended = _attend(grouped, keys, values, mask, self._step.config.attention_cap)
         return attended.reshape(heads, rows, size).transpose(0, 1).reshape(rows, -1)
 
     def keep(self, last: Tensor) -> None:
         """Go on with one row of the chunk."""
-        self._mask = _mask(self._step, _rows(self.places, last))
+        row = _rows(self.places, last)
+        self._masks = {window: _mask(self._step, row, window) for window in self._masks}
 
     def after(self) -> tuple[Tensor, Tensor]:
         """The whole cache, as outputs."""
@@ -161,10 +169,19 @@ class _Cache:
         return old * kept + chosen @ new
 
 
-def _mask(step: DecoderStep, places: Tensor) -> Tensor:
+def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, cap: float | None) -> Tensor:
+    """The one operator that iOS 18 has, but where scores are capped by a tanh."""
+    if cap is None:
+        return functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+    scores = query @ keys.transpose(-1, -2) * (1 / math.sqrt(query.shape[-1]) / cap)
+    return torch.softmax(torch.tanh(scores) * cap + mask, dim=-1) @ values
+
+
+def _mask(step: DecoderStep, places: Tensor, window: int | None) -> Tensor:
     """What is added to scores, [rows, capacity]."""
-    seen = step.numbers[None] <= places[:, None]
-    return torch.where(seen, 0.0, HIDDEN)
+    numbers, places = step.numbers[None], places[:, None]
+    mask = torch.where(numbers <= places, 0.0, HIDDEN)
+    return mask if window is None else torch.where(numbers <= places - window, HIDDEN, mask)
 
 
 def _rows(x: Tensor, places: Tensor) -> Tensor:
