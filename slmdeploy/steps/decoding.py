@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slmdeploy import __version__
 from slmdeploy.compress.recipe import Recipe
@@ -21,6 +22,9 @@ from slmdeploy.steps.checkpoints import Checkpoints, checkpoints_for, code_sha25
 from slmdeploy.steps.golden import Made, golden_prompt
 from slmdeploy.steps.workbench import Workbench, timed
 from slmdeploy.target.profile import TargetProfile
+
+if TYPE_CHECKING:
+    from slmdeploy.model.decoder import Decoder
 
 __all__ = ["DecoderExport", "plan_decoder"]
 
@@ -123,7 +127,9 @@ def plan_decoder(
         capacity=exporter.capacity(chosen, options),
         kept=checkpoints_for(decides),
         kept_references=checkpoints_for({**source, "prompt": prompt.tolist()}),
-        conversion=checkpoints_for({**converted, "file": f"converted for {exporter.file}"}),
+        conversion=checkpoints_for(
+            {**converted, "file": f"converted for {exporter.file}", "floats": recipe.floats}
+        ),
     )
 
 
@@ -151,6 +157,17 @@ def _make_references(plan: DecoderExport, bench: Workbench, progress: Progress) 
     plan.kept_references.write_json(_REFERENCES[1], {"absent": absent})
 
 
+def _rounded(decoder: Decoder) -> Decoder:
+    """A copy with the norms and tables that the compressed one will have."""
+    from slmdeploy.compress.quantize import round_floats
+
+    made = copy.deepcopy(decoder)
+    round_floats(made)
+    if made.config.tied:
+        made.head.weight = made.embedding.get_parameter("weight")
+    return made
+
+
 def _make_artifact(plan: DecoderExport, bench: Workbench, progress: Progress) -> None:
     """Convert, compress, run the compressed model, export, run what was exported."""
     arrays = plan.kept_references.read_arrays(_REFERENCES[0])
@@ -158,6 +175,8 @@ def _make_artifact(plan: DecoderExport, bench: Workbench, progress: Progress) ->
     folder, exporter = plan.conversion.folder, plan.exporter
     if exporter.converts(folder):
         decoder = bench.decoder(plan.capacity, progress)
+        if plan.recipe.floats == "fp16":
+            decoder = _rounded(decoder)
         exporter.convert(decoder, plan.options, folder, progress)
         del decoder
     bench.remember(folder)

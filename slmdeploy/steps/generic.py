@@ -122,7 +122,7 @@ def _length(model: Model, context: int | None, usual: int | None) -> int | None:
 def _make(plan: GenericExport, progress: Progress) -> None:
     """Run the source, compress, run again, export and run what was exported."""
     from slmdeploy.compress.generic import compress_module
-    from slmdeploy.compress.quantize import quiet_torchao
+    from slmdeploy.compress.quantize import quiet_torchao, round_floats
     from slmdeploy.model.generic import INPUTS, example_inputs, load_generic
 
     given = plan.model.given
@@ -138,6 +138,8 @@ def _make(plan: GenericExport, progress: Progress) -> None:
     left = _left_alone(plan, module)
     compressed = compress_module(copy.deepcopy(module), plan.recipe)
     arrays |= _outputs("compressed", compressed.module(*inputs))
+    if plan.recipe.floats == "fp16":
+        round_floats(module)  # as the compressed one's are, for an exporter that converts this
     made: list[Artifact] = []
     plan.kept.write(
         plan.exporter.file,

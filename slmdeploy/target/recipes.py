@@ -45,7 +45,7 @@ def refusal(runtime: str, recipe: Recipe, options: ExportOptions | None = None) 
     judge = _JUDGES.get(runtime)
     if judge is None:
         return None
-    lost = None if runtime == "executorch" else _lost_floats(recipe)
+    lost = None if runtime == "executorch" else _lost_zeros(recipe)
     return form_refusal(runtime, recipe) or lost or judge(recipe)
 
 
@@ -98,13 +98,8 @@ def _litert(recipe: Recipe) -> str | None:
     return _table(recipe, "LiteRT", (4, 8, 16, 32))
 
 
-def _lost_floats(recipe: Recipe) -> str | None:
-    """Floats are those of the conversion, made before anything was compressed."""
-    if recipe.floats != "fp32":
-        return (
-            f"recipe {recipe.name!r}: floats that are rounded to {recipe.floats} are not carried "
-            "to LiteRT; leave floats out"
-        )
+def _lost_zeros(recipe: Recipe) -> str | None:
+    """Zeros are those of the conversion, made before anything was compressed."""
     for part, spec in _parts(recipe):
         if spec.sparsity is not None and spec.scheme in ("none", "fp16"):
             return (
