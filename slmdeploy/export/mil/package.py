@@ -79,8 +79,8 @@ class Package:
 
     def _weight_path(self, name: str) -> Path:
         folder = self.model_file.parent.resolve()
-        path = Path(name.replace(_IN_PACKAGE, str(folder), 1)).resolve()
-        if not path.is_relative_to(folder):
+        path = folder / name.replace(_IN_PACKAGE, str(folder), 1).replace("\0", "")
+        if not path.resolve().is_relative_to(folder):
             raise ModelReadError(f"The program looks for weights outside its package: {name!r}.")
         return path
 

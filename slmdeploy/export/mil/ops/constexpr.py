@@ -104,10 +104,10 @@ def _spread(mask: Array, values: Array) -> Array:
 def _lut_to_sparse(call: Call) -> Result:
     mask = call.array("indices_mask").astype(bool)
     indices = _spread(mask, call.array("indices_nonzero_data"))
-    axis = call.int("vector_axis") if call.has("vector_axis") else None
-    dense = _look_up(indices, call.array("lut"), axis)
-    if dense.shape != mask.shape:
-        raise call.unsupported("tables of vectors")
+    lut, axis = call.array("lut"), call.int("vector_axis") if call.has("vector_axis") else None
+    dense = _look_up(indices, lut, axis)
+    if axis is not None:  # an entry of the mask stands for all numbers of a vector
+        mask = np.repeat(mask, lut.shape[-1], axis)
     return mask, dense[mask]
 
 

@@ -12,10 +12,10 @@ __all__ = ["OPERATORS"]
 
 
 def _reshape(call: Call) -> Array:
-    """A 0 keeps the size of the same dimension, a -1 takes what is left."""
-    x = call.array("x")
-    wanted = [x.shape[i] if size == 0 else size for i, size in enumerate(call.ints("shape"))]
-    return x.reshape(wanted)
+    """A 0 keeps the size of the same dimension, counted from the last; -1 takes what is left."""
+    x, sizes = call.array("x"), call.ints("shape")
+    kept = x.shape[-len(sizes) :] if len(sizes) <= x.ndim else x.shape
+    return x.reshape([kept[i] if size == 0 else size for i, size in enumerate(sizes)])
 
 
 def _squeeze(call: Call) -> Array:
