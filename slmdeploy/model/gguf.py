@@ -17,7 +17,7 @@ __all__ = ["read_gguf"]
 
 
 def read_gguf(ref: ModelRef, path: Path) -> Model:
-    """Read a GGUF file of the Llama, Qwen2 or Qwen3 architecture.
+    """Read a GGUF file of an architecture that ``gguf_families`` has.
 
     Raises:
         ModelReadError: The file is damaged, or parts of it contradict each other.

@@ -6,15 +6,20 @@ Source: ``MODEL_TENSORS`` and the tensor name map of the ``gguf`` package.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-__all__ = ["ROPE_FACTORS", "hf_name"]
+__all__ = ["LONG_FACTORS", "NOT_WEIGHTS", "ROPE_FACTORS", "SHORT_FACTORS", "hf_name"]
 
 ROPE_FACTORS = "rope_freqs.weight"
 """Factors by which llama.cpp divides rotary frequencies; not a weight of the model."""
+LONG_FACTORS, SHORT_FACTORS = "rope_factors_long.weight", "rope_factors_short.weight"
+"""The same of LongRoPE, beyond the original context and within it."""
+NOT_WEIGHTS = (ROPE_FACTORS, LONG_FACTORS, SHORT_FACTORS)
 
 _TOP = {
     "token_embd.weight": "model.embed_tokens.weight",
     "output_norm.weight": "model.norm.weight",
+    "output_norm.bias": "model.norm.bias",
     "output.weight": "lm_head.weight",
 }
 _LAYER = {
@@ -30,14 +35,27 @@ _LAYER = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
+_POST_NORMS = {
+    "post_attention_norm": "post_attention_layernorm",
+    "post_ffw_norm": "post_feedforward_layernorm",
+}
+_GEMMA = {**_LAYER, **_POST_NORMS, "ffn_norm": "pre_feedforward_layernorm"}
+_OWN_LAYERS: Mapping[str, Mapping[str, str]] = {
+    "gemma2": _GEMMA,
+    "gemma3": _GEMMA,
+    "olmo2": {**_LAYER, **_POST_NORMS},
+    "phi3": {**_LAYER, "attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"},
+}
+"""Architectures whose layers are named otherwise."""
 _LAYER_NAME = re.compile(r"blk\.(?P<index>\d+)\.(?P<part>\w+)\.(?P<leaf>weight|bias)")
 
 
-def hf_name(name: str) -> str | None:
-    """The Hugging Face name of a GGUF tensor; ``None`` where Llama-like models have none."""
+def hf_name(name: str, arch: str = "llama") -> str | None:
+    """The Hugging Face name of a GGUF tensor; ``None`` where the architecture has none."""
     if name in _TOP:
         return _TOP[name]
+    parts = _OWN_LAYERS.get(arch, _LAYER)
     match = _LAYER_NAME.fullmatch(name)
-    if match is None or match["part"] not in _LAYER:
+    if match is None or match["part"] not in parts:
         return None
-    return f"model.layers.{match['index']}.{_LAYER[match['part']]}.{match['leaf']}"
+    return f"model.layers.{match['index']}.{parts[match['part']]}.{match['leaf']}"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from slmdeploy.errors import ModelReadError, UnsupportedModelError
 from slmdeploy.model.extras import import_gguf, import_torch
 from slmdeploy.model.gguf_config import hf_config
+from slmdeploy.model.gguf_families import ARCHITECTURES
 from slmdeploy.model.gguf_file import GgufFile, GgufTensor, open_gguf
-from slmdeploy.model.gguf_names import ROPE_FACTORS, hf_name
+from slmdeploy.model.gguf_names import NOT_WEIGHTS, hf_name
 from slmdeploy.model.weights import require_finite, tensor_missing
 
 if TYPE_CHECKING:
@@ -40,12 +41,20 @@ class GgufSource:
 
     def __init__(self, file: GgufFile) -> None:
         self.file = file
-        factors = file.tensors.get(ROPE_FACTORS)
         self.hf_config: dict[str, Any] = hf_config(
-            file, None if factors is None else _values(file.path, factors).ravel().tolist()
+            file,
+            {
+                name: _values(file.path, file.tensors[name]).ravel().tolist()
+                for name in NOT_WEIGHTS
+                if name in file.tensors
+            },
         )
-        named = {hf_name(name): tensor for name, tensor in file.tensors.items()}
-        strange = [name for name in file.tensors if name != ROPE_FACTORS and hf_name(name) is None]
+        arch = str(file.metadata["general.architecture"])
+        self._architecture = ARCHITECTURES[arch]
+        named = {hf_name(name, arch): tensor for name, tensor in file.tensors.items()}
+        strange = [
+            name for name in file.tensors if name not in NOT_WEIGHTS and not hf_name(name, arch)
+        ]
         if strange:
             raise UnsupportedModelError(
                 f"{file.path} has tensors that {self.hf_config['model_type']} models do not have, "
@@ -91,8 +100,8 @@ class GgufSource:
     def load(self, name: str) -> Tensor:
         """Dequantize a tensor to float32.
 
-        llama.cpp stores the rows of q and k of the Llama architecture in another order
-        (rotary pairs side by side); that is undone here.
+        llama.cpp stores the rows of q and k of Llama-like architectures in another order
+        (rotary pairs side by side), and Gemma's norms with 1 added; that is undone here.
 
         Raises:
             ModelReadError: There is no such tensor, its type cannot be dequantized, or
@@ -102,8 +111,10 @@ class GgufSource:
         torch = import_torch("Reading weights")
         values = _values(self.file.path, self._tensor(name))
         heads = next((self.hf_config[key] for part, key in _HEADS_OF.items() if part in name), None)
-        if heads is not None and self.hf_config["model_type"] == "llama":
+        if heads is not None and self._architecture.permuted:
             values = _unpermute(values, heads)
+        if self._architecture.norm_offset and name.endswith("norm.weight"):
+            values -= self._architecture.norm_offset
         tensor: Tensor = torch.from_numpy(values)
         return require_finite(tensor, name, self.file.path)
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from slmdeploy.model.families import families
-from slmdeploy.model.families.base import TOP_NAMES
+from slmdeploy.model.families import family_for
+from slmdeploy.model.gguf_families import ARCHITECTURES
 from slmdeploy.model.gguf_names import hf_name
 
 
@@ -23,11 +23,30 @@ def test_names(name, wanted):
     assert hf_name(name) == wanted
 
 
-def test_every_tensor_of_our_families_has_a_gguf_name():
-    from slmdeploy.model import gguf_names
+@pytest.mark.parametrize(
+    ("arch", "name", "wanted"),
+    [
+        ("gemma2", "ffn_norm", "pre_feedforward_layernorm"),
+        ("gemma3", "post_ffw_norm", "post_feedforward_layernorm"),
+        ("olmo2", "post_attention_norm", "post_attention_layernorm"),
+        ("phi3", "ffn_up", "mlp.gate_up_proj"),
+        ("phi3", "attn_qkv", "self_attn.qkv_proj"),
+        ("llama", "attn_qkv", None),
+        ("llama", "post_ffw_norm", None),
+    ],
+)
+def test_some_architectures_name_their_layers_otherwise(arch, name, wanted):
+    found = hf_name(f"blk.3.{name}.weight", arch)
+    assert found == (wanted and f"model.layers.3.{wanted}.weight")
 
-    parts = {*gguf_names._TOP.values()}
-    parts |= {f"{p}.{leaf}" for p in gguf_names._LAYER.values() for leaf in ("weight", "bias")}
-    wanted = {*TOP_NAMES.values()}
-    wanted |= {name for family in families().values() for name in family.layer_names.values()}
-    assert wanted <= parts
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_every_tensor_of_an_architecture_has_the_name_that_its_family_asks_for(arch):
+    import gguf
+
+    number = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == arch)
+    names = [gguf.TENSOR_NAMES[one].format(bid=0) for one in gguf.MODEL_TENSORS[number]]
+    found = {hf_name(f"{name}.{leaf}", arch) for name in names for leaf in ("weight", "bias")}
+    family = family_for({"model_type": ARCHITECTURES[arch].model_type})
+    wanted = {f"model.layers.0.{name}" for name in family.layer_names.values()}
+    assert wanted | set(family.top_names.values()) <= found | {"lm_head.weight"}
