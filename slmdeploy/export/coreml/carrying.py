@@ -6,14 +6,11 @@ from torch import nn
 
 from slmdeploy.compress.generic import CompressedModule
 from slmdeploy.compress.quantize import Compressed
+from slmdeploy.export.coreml.carry import carry
 
 __all__ = ["carried"]
 
 
 def carried(plain: nn.Module, compressed: Compressed | CompressedModule) -> None:
     """Say of each compressed weight how it shall lie in the package."""
-    try:
-        from slmdeploy.export.coreml.carry import carry  # type: ignore[import-untyped,import-not-found,unused-ignore]
-    except ImportError:
-        return
     carry(plain, compressed)

@@ -17,11 +17,22 @@ Held = dict[str, Array]
 
 
 def held_weights(package: Package, function: str = "main") -> list[Held]:
-    """Of each operator ``linear``, in their order, then of each table that is looked up in."""
+    """Of each linear layer, in their order, then of each table that is looked up in.
+
+    A linear layer is the operator ``linear`` or, of an exported module, ``matmul``.
+    """
     body = package.functions[function]
-    users = [(one, "weight") for one in body.operations if one.kind == "linear"]
-    users += [(one, "x") for one in body.operations if one.kind == "gather"]
-    return [dict(_held(package, body, one.inputs[name][0])) for one, name in users]
+    names = [one.inputs["weight" if one.kind == "linear" else "y"][0] for one in _layers(body)]
+    names += [one.inputs["x"][0] for one in body.operations if one.kind == "gather"]
+    return [dict(_held(package, body, name)) for name in names]
+
+
+def _layers(body: Function) -> Iterator[Operation]:
+    for one in body.operations:
+        given = one.inputs["y"][0] if one.kind == "matmul" else None
+        made = _maker(body, given) if isinstance(given, str) else None
+        if one.kind == "linear" or (made is not None and made.is_constant):
+            yield one
 
 
 def _held(package: Package, body: Function, given: str | Constant) -> Iterator[tuple[str, Array]]:

@@ -15,14 +15,16 @@ from slmdeploy.compress.quantize import Compressed, compress
 from slmdeploy.compress.recipe import BUILTIN_RECIPES, Recipe
 from slmdeploy.export.coreml.carry import carry
 from slmdeploy.export.coreml.converting import convert, convert_exported
-from slmdeploy.export.coreml.plain import plain_decoder
+from slmdeploy.export.coreml.plain import dense_weight, plain_decoder
 from slmdeploy.export.coreml.steps import KEYS, VALUES, DecoderStep, step_inputs
 from slmdeploy.export.mil.evaluate import Evaluator
 from slmdeploy.export.mil.package import Package, open_package
-from slmdeploy.export.options import DeploymentTarget
+from slmdeploy.export.options import CoremlOptions
+from slmdeploy.model.attention import EagerAttention
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.decoder import Decoder
 from slmdeploy.target.recipes import fitted
+from tests.export.coreml import tiny
 from tests.export.coreml.held import Held, held_weights
 
 CONFIG = DecoderConfig(
@@ -58,35 +60,29 @@ def decoder(scale: float = 0.15) -> Decoder:
     return module.eval()
 
 
-def packaged(
-    compressed: Compressed, folder: Path, target: DeploymentTarget = "iOS18"
-) -> tuple[Package, np.ndarray]:
+def packaged(compressed: Compressed, folder: Path) -> tuple[Package, np.ndarray]:
     """A package of one function for one token, and what torch gives for ``TOKEN``."""
-    plain, states = plain_decoder(compressed), target == "iOS18"
-    step = DecoderStep(plain, "onehot", states=states, last=False).eval()
-    caches = {name: torch.zeros(1, 1, 1, CONFIG.context, 32) for name in (KEYS, VALUES)}
-    given = [torch.from_numpy(value) for value in TOKEN.values()]
+    plain = plain_decoder(compressed)
+    step = DecoderStep(plain, "onehot", states=True, last=False).eval()
     with torch.no_grad():
-        expected = step(*given) if states else step(*given, None, *caches.values())[0]
+        expected = step(*(torch.from_numpy(value) for value in TOKEN.values()))
     carry(plain, compressed)
-    inputs = step_inputs(1, last=False)
-    if not states:
-        raise NotImplementedError
+    states = {KEYS: step.k_cache.zero_(), VALUES: step.v_cache.zero_()}
     path = folder / "tiny.mlpackage"
-    convert(step, inputs, ["logits"], path, target=target, states=caches)
+    convert(step, step_inputs(1, last=False), ["logits"], path, target="iOS18", states=states)
     return open_package(path), expected.numpy()
 
 
 def expected_held(layer: nn.Module, parts: WeightParts) -> Held:
     """The same from compress's own numbers."""
-    weight = np.asarray(layer.get_parameter("weight").detach().float()) if parts.sparse else None
+    weight = dense_weight("layer", layer).numpy() if parts.sparse else None
     values = None if parts.values is None else parts.values.numpy()
     scales = None if parts.scales is None else parts.scales.numpy()
     held: Held = {}
-    if parts.table is not None:
-        held["lut"] = parts.table.numpy()[:, None, :, None]
     if scales is not None:
-        held["scale"] = scales
+        held["scale"] = scales if parts.table is None else scales[:, :, None, None]
+    if parts.table is not None:
+        held["lut" if scales is None else "data"] = parts.table.numpy()[:, None, :, None]
     if weight is not None:
         held["mask"] = weight != 0
         kept = weight[weight != 0] if values is None else values[weight != 0]
@@ -178,3 +174,26 @@ def test_layers_of_any_module_are_carried_too(tmp_path):
     assert np.array_equal(table["indices"], parts_of(model.module[0]).values.numpy())
     given = Evaluator(package).run("main", {"ids": ids.numpy()})["out"]
     assert np.abs(given - model.module(ids.long()).numpy()).max() <= 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["w8", "palette6", "sparse50"])
+def test_ios_17_has_operators_of_its_own_for_the_same_numbers(name, tmp_path):
+    old = CoremlOptions(deployment_target="iOS17", prefill_chunk=tiny.CHUNK)
+    model = tiny.compressed(name, "llama")
+    tiny.export(model, tmp_path / "model.mlpackage", old)
+    (path,) = tmp_path.rglob("*decode*.mlpackage")
+    package = open_package(path)
+    kinds = {one.kind for one in package.functions["main"].operations}
+    assert {"w8": "constexpr_affine_dequantize", "palette6": "constexpr_lut_to_dense"}.get(
+        name, "constexpr_sparse_to_dense"
+    ) in kinds
+    ids, position = np.array([[5]], np.int32), np.array([0], np.int32)
+    inputs = {
+        key: np.zeros(list(of.shape), np.float32)
+        for key, of in package.functions["main"].inputs.items()
+    } | {"ids": ids, "position": position}
+    given = Evaluator(package).run("main", inputs)["logits"]
+    attention = EagerAttention(model.module.config, 1)
+    expected = model.module(torch.tensor([[5]]), 0, attention, last_only=True).detach().numpy()
+    assert np.abs(given - expected).max() <= 1e-3
