@@ -18,17 +18,30 @@ LOGGER = logging.getLogger("slmdeploy.litert")
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep what the converter writes, natively too, off the terminal; it goes to the log."""
+    loud = LOGGER.isEnabledFor(logging.DEBUG)
+    with tempfile.TemporaryFile() as kept:
+        try:
+            with _redirected(kept.fileno()), _silenced(loud=loud):
+                yield
+        finally:
+            # Only now: while they are redirected, a handler's stream leads to the file too.
+            kept.seek(0)
+            for line in kept.read().decode("utf-8", "replace").splitlines():
+                LOGGER.debug("%s", line)
+
+
+@contextlib.contextmanager
+def _silenced(*, loud: bool) -> Iterator[None]:
+    """No warnings and no log messages, unless somebody wants them."""
     before = logging.root.manager.disable
-    with tempfile.TemporaryFile() as kept, warnings.catch_warnings(), _redirected(kept.fileno()):
-        warnings.simplefilter("ignore")
-        logging.disable(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default" if loud else "ignore")
+        if not loud:
+            logging.disable(logging.CRITICAL)
         try:
             yield
         finally:
             logging.disable(before)
-            kept.seek(0)
-            for line in kept.read().decode("utf-8", "replace").splitlines():
-                LOGGER.debug("%s", line)
 
 
 @contextlib.contextmanager
