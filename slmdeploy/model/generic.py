@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -139,25 +140,30 @@ def _from_pretrained(model: Model, folder: Path) -> tuple[nn.Module, list[str]]:
     """The model, and the names of the tensors that its checkpoint lacks."""
     transformers = import_transformers("Loading an encoder")
     auto = getattr(transformers, _AUTO[model.task or "classification"])
-    merged = {}
-    if model.adapter is not None:  # the folder's own weights lack it
-        merged = {
-            "config": transformers.AutoConfig.from_pretrained(folder, local_files_only=True),
-            "state_dict": {name: model.weights.load(name) for name in model.weights.names()},
-        }
+    more: dict[str, Any] = {}
     if model.task == "embedding" and model.hf_config.get("model_type") in _WITH_POOLER:
-        merged["add_pooling_layer"] = False  # its own pooler is not what pools here
+        more["add_pooling_layer"] = False  # its own pooler is not what pools here
+    # What an adapter changes, and what was read from pickles, is not in the folder's safetensors.
+    apart = model.adapter is not None or not any(folder.glob("*.safetensors"))
     try:
         with _quiet(transformers):
+            if apart:
+                config = transformers.AutoConfig.from_pretrained(
+                    folder, local_files_only=True, trust_remote_code=False
+                )
+                with torch.device("meta"):  # only its class is of interest
+                    auto = type(auto.from_config(config, trust_remote_code=False))
+                state = {name: model.weights.load(name) for name in model.weights.names()}
+                more |= {"config": config, "state_dict": state}
             loaded, report = auto.from_pretrained(
-                None if model.adapter is not None else folder,
+                None if apart else folder,
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
                 attn_implementation="eager",
                 dtype=torch.float32,
                 output_loading_info=True,
-                **merged,
+                **more,
             )
     except KeyError as error:
         raise UnsupportedModelError(f"transformers does not have {error}.") from error

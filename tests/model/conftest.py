@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -251,3 +252,16 @@ def write_gguf(path: Path, keys: dict[str, Any], tensors: dict[str, np.ndarray],
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory) -> Path:
+    """A folder with one module as ``net.pt2`` and as TorchScript, ``net.pt``."""
+    from tests.model.nets import IDS, Words
+
+    folder = tmp_path_factory.mktemp("programs")
+    torch.export.save(torch.export.export(Words().eval(), (IDS,)), folder / "net.pt2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls all of TorchScript deprecated
+        torch.jit.save(torch.jit.trace(Words().eval(), IDS), folder / "net.pt")
+    return folder

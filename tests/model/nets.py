@@ -1,0 +1,100 @@
+"""Small modules and functions that give them, as users write them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Images(nn.Module):
+    """Convolutions, normalization, pooling and a linear head: what vision modules are made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, padding=1, groups=8),
+            nn.Hardswish(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+        self.head = nn.Linear(8, 32)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        features = self.body(image)
+        return {"scores": self.head(features), "features": features}
+
+
+class Words(nn.Module):
+    """A table and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = nn.Embedding(50, 32)
+        self.linear = nn.Linear(32, 32)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.linear(self.table(ids)).mean(dim=1)
+
+
+class Plain(nn.Module):
+    """Nothing that a recipe could compress."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x) * 2
+
+
+IDS = torch.arange(8)[None]
+
+
+def images() -> object:
+    return Images(), {"image": torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))}
+
+
+def words() -> object:
+    return Words(), (IDS,)
+
+
+def varying() -> object:
+    return Words(), (IDS,), {"ids": {1: torch.export.Dim("length", max=16)}}
+
+
+def plain() -> object:
+    return Plain(), torch.ones(1, 4)
+
+
+def alone() -> object:
+    return Words()
+
+
+def wrong_name() -> object:
+    return Words(), {"text": IDS}
+
+
+def no_tensor() -> object:
+    return Words(), ("text",)
+
+
+def no_inputs() -> object:
+    return Words(), ()
+
+
+def wrong_shape() -> object:
+    return Images(), torch.ones(1, 2, 8, 8)
+
+
+def damaged() -> object:
+    module = Words()
+    module.linear.bias.data[3] = float("nan")
+    return module, (IDS,)
+
+
+def unwell() -> object:
+    raise ValueError("no weights here")
+
+
+NOT_A_FUNCTION = 1
