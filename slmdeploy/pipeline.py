@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from slmdeploy.device.types import Device
     from slmdeploy.model.request import ModelRequest
     from slmdeploy.runtime.protocol import Sampling
+    from slmdeploy.steps.inspecting import BundleInspection
     from slmdeploy.steps.provisioning import Provisioned, Unprovisioned
     from slmdeploy.store.record import Record
     from slmdeploy.store.records import Store
@@ -56,6 +57,7 @@ __all__ = [
     "generate",
     "import_runs",
     "inspect",
+    "inspect_bundle",
     "provision",
     "push",
     "record",
@@ -84,17 +86,50 @@ def inspect(
     model: str | ModelRequest,
     *,
     fetch: bool = False,
+    context: int | None = None,
+    values: bool = False,
     targets_dirs: Sequence[Path] = (),
     progress: Progress = silent,
 ) -> Inspection:
-    """Read a model and say what it is and which targets it would fit."""
+    """Read a model and say what it is, which targets it would fit and what exports would take.
+
+    Args:
+        model: A directory, a hub id, a GGUF file or ``demo``.
+        fetch: Download it where it is not on this computer yet.
+        context: Tokens of a run, for the forecast of memory; ``None`` for each target's own.
+        values: Also read every value of the weights: NaN and infinities are errors,
+            tensors that are all zeros are remarked.
+        targets_dirs: Folders of target profiles that are looked at first.
+        progress: Is told of a download.
+    """
+    from dataclasses import replace
+
+    from slmdeploy.model.audit import audit_values
     from slmdeploy.model.inspect import describe
     from slmdeploy.model.read import read_model
     from slmdeploy.model.request import request_of
     from slmdeploy.steps.forecast import target_fits
 
     found = read_model(request_of(model).ref(), fetch=fetch, progress=progress)
-    return Inspection(describe(found), target_fits(found, targets_dirs))
+    if values:
+        report = audit_values(found.weights, whole=True)
+        found = replace(found, remarks=found.remarks + report.remarks(found.weights))
+    return Inspection(describe(found), target_fits(found, targets_dirs, context=context))
+
+
+def inspect_bundle(
+    bundle: Path, *, run: bool = True, progress: Progress = silent
+) -> BundleInspection:
+    """Say what is in a bundle: operators, bytes, states, and what to look at on the device.
+
+    Args:
+        bundle: Its folder.
+        run: Also evaluate a Core ML package in float16, to see whether anything overflows.
+        progress: Is told of that run.
+    """
+    from slmdeploy.steps import inspecting
+
+    return inspecting.inspect_bundle(bundle, run=run, progress=progress)
 
 
 def fetch(

@@ -64,6 +64,8 @@ class ModelInfo(_Part):
             ``embedding``, or ``module`` for whatever a module of the user's gives.
         pooling: How an embedding's tokens become one vector, as in ``mean+normalize``.
         adapter: Name of the LoRA adapter that is merged into the weights.
+        remarks: What is odd about the checkpoint without keeping it from working, a
+            sentence each: tensors that are not used or all zeros, stops that are missing.
     """
 
     name: str
@@ -79,6 +81,7 @@ class ModelInfo(_Part):
     task: Literal["classification", "token-classification", "embedding", "module"] | None = None
     pooling: str | None = None
     adapter: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class TokenizerInfo(_Part):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from slmdeploy.cli.bundle_text import show_bundle
 from slmdeploy.cli.console import Console, bytes_text, plain, table_text
 from slmdeploy.cli.options import (
     common,
@@ -23,28 +24,58 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_YES_NO = {True: "yes", False: "no: too little memory", None: "not known"}
+
 
 @click.command("inspect")
 @model_argument
 @request_options
 @fetch_option
+@click.option(
+    "--context",
+    type=click.IntRange(min=16),
+    metavar="N",
+    help="Tokens of a run that memory on the device is forecast for.",
+)
+@click.option("--values", is_flag=True, help="Read every value: NaN, infinities, zeros.")
+@click.option("--no-run", is_flag=True, help="Of a Core ML bundle: do not run it in float16.")
 @targets_dir_option
 @common
 def command(
-    *, console: Console, request: ModelRequest, fetch: bool, targets_dirs: tuple[Path, ...]
+    *,
+    console: Console,
+    request: ModelRequest,
+    fetch: bool,
+    context: int | None,
+    values: bool,
+    no_run: bool,
+    targets_dirs: tuple[Path, ...],
 ) -> None:
-    """Say what MODEL is and which targets it would fit.
+    """Say what MODEL is and which targets it would fit, or what is in a bundle.
 
     MODEL is a Hugging Face directory, a hub id, a GGUF file, "demo" or "demo-embedding":
     only headers are read, so this is fast however large the model is. Or it is a .pt2 or
     TorchScript file or a function package.module:function, which are loaded whole.
+    Of a bundle it tells operators, bytes and states, and for Core ML what to look at on the
+    device; its golden tokens are run in float16 for that.
     """
     from slmdeploy import pipeline
+    from slmdeploy.bundle.manifest import MANIFEST_NAME
 
+    if (Path(request.text) / MANIFEST_NAME).is_file():
+        show_bundle(console, Path(request.text), run=not no_run)
+        return
     if request.adapters:
         raise click.UsageError("inspect looks at a model without adapters; export merges them.")
     with console.progress() as progress:
-        found = pipeline.inspect(request, fetch=fetch, targets_dirs=targets_dirs, progress=progress)
+        found = pipeline.inspect(
+            request,
+            fetch=fetch,
+            context=context,
+            values=values,
+            targets_dirs=targets_dirs,
+            progress=progress,
+        )
     console.show("slmdeploy/inspect/1", plain(found), lambda: _text(found))
 
 
@@ -76,7 +107,8 @@ def _text(found: Inspection) -> str:
             for c in model.components
         ],
     )
-    return "\n\n".join([facts, parts, *([_fits(found.fits)] if found.fits else [])])
+    tables = [_fits(found.fits), _costs(found.fits)] if found.fits else []
+    return "\n\n".join([facts, parts, *(text for text in tables if text)])
 
 
 def _dtypes(model: ModelDescription) -> str:
@@ -102,3 +134,22 @@ def _fits(fits: tuple[TargetFit, ...]) -> str:
         for fit in fits
     ]
     return table_text(["target", "recipe", "artifact (estimate)", "would it fit"], rows)
+
+
+def _costs(fits: tuple[TargetFit, ...]) -> str:
+    """What runs would take on the device, and exports here."""
+    known = [fit for fit in fits if fit.export_peak_bytes is not None]
+    rows = [
+        (
+            fit.target,
+            fit.context,
+            bytes_text(fit.device_peak_bytes),
+            bytes_text(fit.export_peak_bytes),
+            "" if fit.export_cpu_s is None else f"{fit.export_cpu_s:.0f} s",
+            _YES_NO[fit.export_fits],
+        )
+        for fit in known
+    ]
+    head = ["target", "context", "memory on the device", "memory of the export"]
+    head += ["its processor time", "possible here now"]
+    return f"Estimates:\n{table_text(head, rows)}" if rows else ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slmdeploy.errors import ModelReadError, TokenizerError
-from slmdeploy.model.tokenizer import Tokenizer
+from slmdeploy.model.tokenizer import END_OF_TURN, Tokenizer
 from slmdeploy.model.weights import WeightSource
 
 __all__ = ["check_vocabulary", "quantization_of", "refuse_quantized", "tokenizer_remarks"]
@@ -53,10 +53,42 @@ def check_vocabulary(
     return (f"{unused} of {rows} embedding rows have no token (padding of the vocabulary).",)
 
 
-def tokenizer_remarks(tokenizer: Tokenizer | None) -> tuple[str, ...]:
-    """What is odd about a tokenizer without making it useless."""
-    fault = None if tokenizer is None else tokenizer.round_trip_fault()
-    return () if fault is None else (f"Tokenizer: {fault}.",)
+def tokenizer_remarks(tokenizer: Tokenizer | None, *, generates: bool) -> tuple[str, ...]:
+    """What is odd about a tokenizer without making it useless.
+
+    Args:
+        tokenizer: The tokenizer; ``None`` where there is none.
+        generates: The model writes text, so that stops matter.
+    """
+    if tokenizer is None:
+        return ()
+    fault = tokenizer.round_trip_fault()
+    stops = _stop_remarks(tokenizer) if generates else ()
+    return (() if fault is None else (f"Tokenizer: {fault}.",)) + stops
+
+
+def _stop_remarks(tokenizer: Tokenizer) -> tuple[str, ...]:
+    """Stops that are missing, or that no token is."""
+    remarks = []
+    unknown = [i for i in tokenizer.eos_ids if not 0 <= i < tokenizer.vocab_size]
+    if unknown:
+        remarks.append(f"The configurations name the stop token {unknown[0]}, which is no token.")
+    if not set(tokenizer.stop_ids) - set(unknown):
+        remarks.append("No token is known to end a text: generation ends at its limit alone.")
+    template = tokenizer.chat_template or ""
+    unsaid = [
+        text
+        for text in END_OF_TURN
+        if text in template
+        and (found := tokenizer.id_of(text)) in tokenizer.stop_ids
+        and found not in tokenizer.eos_ids
+    ]
+    if unsaid:
+        remarks.append(
+            f"The chat template ends turns with {unsaid[0]!r}, which no configuration names as a "
+            "stop (generation_config.json); it is taken as one."
+        )
+    return tuple(remarks)
 
 
 def quantization_of(hf_config: Mapping[str, Any]) -> str | None:

@@ -58,7 +58,9 @@ def read_directory(ref: ModelRef, folder: Path) -> Model:
         license=licence.name,
         license_text=licence.text,
         labels=() if task in (None, "embedding") else _labels(hf_config, weights),
-        remarks=of_tokenizer + tokenizer_remarks(tokenizer) + agreement,
+        remarks=of_tokenizer
+        + tokenizer_remarks(tokenizer, generates=config is not None)
+        + agreement,
         task=task,
         pooling=pooling,
     )

@@ -45,7 +45,7 @@ def read_gguf(ref: ModelRef, path: Path) -> Model:
         license_text=licence.text,
         note=None if kind is None else f"dequantized {kind}",
         compression=kind,
-        remarks=tokenizer_remarks(tokenizer)
+        remarks=tokenizer_remarks(tokenizer, generates=True)
         + check_vocabulary(source, config.vocab_size, tokenizer)
         + audit_headers(config, family, source),
     )

@@ -178,6 +178,11 @@ class Tokenizer:
         """The model of the tokenizer: ``BPE``, ``WordPiece``, ``Unigram``, ``WordLevel``."""
         return type(self._core.model).__name__
 
+    def id_of(self, text: str) -> int | None:
+        """Id of the token with this text, such as a special one; ``None`` where there is none."""
+        found: int | None = self._core.token_to_id(text)
+        return found
+
     def encode(self, text: str) -> list[int]:
         """Cut a text into tokens, with the ends that the tokenizer itself adds.
 

@@ -37,11 +37,14 @@ from slmdeploy.device.lab.inventory import LOCAL
 from slmdeploy.errors import DiskSpaceError, ParityError
 from slmdeploy.export.artifact import Artifact
 from slmdeploy.export.options import CoremlOptions
+from slmdeploy.model.audit import audit_values
 from slmdeploy.model.inspect import describe
 from slmdeploy.model.model import Model
+from slmdeploy.model.tokenizer_check import require_saved
 from slmdeploy.progress import Progress
 from slmdeploy.steps.decoding import DecoderExport, plan_decoder
 from slmdeploy.steps.delegation import measured_delegation, unmeasured
+from slmdeploy.steps.export_cost import require_memory
 from slmdeploy.steps.generic import GenericExport, plan_generic
 from slmdeploy.steps.golden import Made
 from slmdeploy.steps.ladder import climb_bundle, stored_rungs
@@ -133,11 +136,14 @@ def plan_export(
     Raises:
         ExportError: The context is beyond the model's.
         DiskSpaceError: There is no room.
+        HostError: There is not the memory that the export is forecast to take.
         MissingExtraError: The exporter's packages are not installed.
     """
     make = plan_decoder if model.kind == "decoder" else plan_generic
     plan = make(model, recipe, profile, context)
     _require_space(output, model)
+    if model.config is not None:
+        require_memory(model.config, recipe, profile.runtime, model.name)
     return plan
 
 
@@ -243,6 +249,7 @@ def _model_info(model: Model) -> ModelInfo:
         task=model.task,
         pooling=None if model.pooling is None else str(model.pooling),
         adapter=model.adapter,
+        remarks=model.remarks + audit_values(model.weights, whole=False).remarks(model.weights),
     )
 
 
@@ -268,6 +275,7 @@ def _save_tokenizer(staging: Path, model: Model) -> TokenizerInfo | None:
     folder = staging / "tokenizer"
     folder.mkdir()
     tokenizer.save(folder)
+    require_saved(tokenizer, folder)
     file = folder / "tokenizer.json"
     return TokenizerInfo(
         file="tokenizer/tokenizer.json",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from slmdeploy.compress.recipe import LinearSpec, Recipe
 from slmdeploy.errors import SlmdeployError
+from slmdeploy.export.context import choose_context
 from slmdeploy.export.executorch.sizes import (
     RUNNER_BYTES,
     embedding_bytes,
@@ -16,6 +17,7 @@ from slmdeploy.export.executorch.sizes import (
 from slmdeploy.export.litert import sizes
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.model import Model
+from slmdeploy.steps.export_cost import available_memory, export_cost
 from slmdeploy.steps.outcomes import TargetFit
 from slmdeploy.target.fit import fits
 from slmdeploy.target.load import list_targets, load_target
@@ -55,27 +57,50 @@ def peak_bytes(config: DecoderConfig, recipe: Recipe, context: int) -> int:
     return RUNNER_BYTES + _weights(config, recipe, packed_linear_bytes) + cache
 
 
-def target_fits(model: Model, targets_dirs: Sequence[Path]) -> tuple[TargetFit, ...]:
-    """Each target that can be read, with the model in its own recipe."""
-    found = []
+def target_fits(
+    model: Model, targets_dirs: Sequence[Path], *, context: int | None = None
+) -> tuple[TargetFit, ...]:
+    """Each target that can be read, with the model in its own recipe.
+
+    Args:
+        model: What was read.
+        targets_dirs: Where profiles are looked for first.
+        context: Tokens that a run may hold; ``None`` for each target's own.
+
+    Raises:
+        ExportError: The context is beyond the model's.
+    """
+    if context is not None and model.config is not None:
+        choose_context(model.config, context)
+    found, free = [], available_memory()
     for entry in list_targets(tuple(targets_dirs)):
         try:
             profile = load_target(entry.name, tuple(targets_dirs))
         except SlmdeployError:
             continue  # ``targets validate`` is there to say what is wrong with it
-        found.append(_fit(model, profile))
+        found.append(_fit(model, profile, context, free))
     return tuple(found)
 
 
-def _fit(model: Model, profile: TargetProfile) -> TargetFit:
+def _fit(model: Model, profile: TargetProfile, asked: int | None, free: int | None) -> TargetFit:
     config, recipe = model.config, profile.recipe
     if config is None:
-        predicted = peak = None
-    else:
-        context = min(config.context, profile.export.context or _DEFAULT_CONTEXT)
-        litert = profile.runtime != "executorch"
-        size = sizes.artifact_bytes if litert else artifact_bytes
-        rise = sizes.peak_bytes if litert else peak_bytes
-        predicted, peak = size(config, recipe), rise(config, recipe, context)
-    findings = tuple(fits(profile, predicted, peak))
-    return TargetFit(profile.name, recipe.name, predicted, findings)
+        findings = tuple(fits(profile, None, None))
+        return TargetFit(profile.name, recipe.name, None, findings)
+    context = asked or min(config.context, profile.export.context or _DEFAULT_CONTEXT)
+    litert = profile.runtime in ("litert", "tflite-runtime")
+    size = sizes.artifact_bytes if litert else artifact_bytes
+    rise = sizes.peak_bytes if litert else peak_bytes
+    predicted, peak = size(config, recipe), rise(config, recipe, context)
+    cost = export_cost(config, recipe, profile.runtime)
+    return TargetFit(
+        profile.name,
+        recipe.name,
+        predicted,
+        tuple(fits(profile, predicted, peak)),
+        context=context,
+        device_peak_bytes=peak,
+        export_peak_bytes=None if cost is None else cost.peak_bytes,
+        export_cpu_s=None if cost is None else round(cost.cpu_s),
+        export_fits=None if cost is None or free is None else cost.peak_bytes <= free,
+    )

@@ -76,12 +76,25 @@ class TargetFit:
     Attributes:
         predicted_bytes: Estimate of the artifact's size.
         findings: Each known limit against it.
+        context: Tokens that ``device_peak_bytes`` is for.
+        device_peak_bytes: Estimate of the peak memory of a run on the device.
+        export_peak_bytes: Estimate of the export's peak memory on this computer; ``None``
+            for a runtime that was not measured.
+        export_cpu_s: Estimate of the export's processor time in seconds, without the
+            ladder.
+        export_fits: This computer has the memory for the export now; ``None`` where it is
+            not known.
     """
 
     target: str
     recipe: str
     predicted_bytes: int | None
     findings: tuple[FitFinding, ...]
+    context: int | None = None
+    device_peak_bytes: int | None = None
+    export_peak_bytes: int | None = None
+    export_cpu_s: float | None = None
+    export_fits: bool | None = None
 
 
 @dataclass(frozen=True)
