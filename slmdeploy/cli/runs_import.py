@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_NAMES = ("auto", "executorch", "executorch-android", "litert", "coreml-xcode")
+_NAMES = ("auto", "device-report", "executorch", "executorch-android", "litert", "coreml-xcode")
 
 
 @click.command("import")
@@ -40,9 +40,10 @@ def command(
 ) -> int:
     """Make records of what other tools measured: a record for each FILE.
 
-    Read are the log of ExecuTorch's LLM runner, the results of its Android benchmark app, and
-    what LiteRT's benchmark_model prints. Their figures are never ranked with ours; what they
-    define in another way is shown as theirs (docs/android.md).
+    Read are the log of ExecuTorch's LLM runner, the results of its Android benchmark app,
+    what LiteRT's benchmark_model prints (docs/android.md), and reports of an app of yours, as
+    for Core ML (docs/device-report.md). Their figures are never ranked with ours; what they
+    define in another way is shown as theirs.
     """
     from slmdeploy import pipeline
 

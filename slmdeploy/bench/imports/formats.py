@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from slmdeploy.bench.imports import executorch_log, litert_benchmark
+from slmdeploy.bench.imports.device_report import is_device_report, parse_device_report
 from slmdeploy.bench.imports.executorch_android import (
     is_executorch_android,
     parse_executorch_android,
@@ -19,6 +20,7 @@ __all__ = ["AUTO", "FORMATS", "NOT_READ", "detect", "parse"]
 AUTO = "auto"
 
 FORMATS: Mapping[str, Callable[[bytes], Parsed]] = {
+    "device-report": parse_device_report,
     "executorch": parse_executorch_log,
     "executorch-android": parse_executorch_android,
     "litert": parse_litert_benchmark,
@@ -27,7 +29,8 @@ FORMATS: Mapping[str, Callable[[bytes], Parsed]] = {
 
 NOT_READ = {
     "coreml-xcode": "Apple documents no layout of Xcode's Core ML performance report, and we have "
-    "seen none: a parser would be a guess"
+    "seen none: a parser would be a guess. Write down the medians that Xcode shows as a "
+    "device-report (docs/device-report.md)"
 }
 """Formats that were asked for and are not read, with the reason."""
 
@@ -61,7 +64,10 @@ def detect(data: bytes) -> str:
         return "executorch"
     if litert_benchmark.MARK in text:
         return "litert"
-    if is_executorch_android(json_of(text)):
+    value = json_of(text)
+    if is_device_report(value):
+        return "device-report"
+    if is_executorch_android(value):
         return "executorch-android"
     raise UsageError(
         "This is in no format that is known.",

@@ -16,6 +16,7 @@ from slmdeploy.errors import UnknownNameError, UsageError
 SAMPLES = Path(__file__).resolve().parents[3] / "fixtures" / "imports"
 LOG = (SAMPLES / "executorch-llm-runner.log").read_bytes()
 ANDROID = (SAMPLES / "executorch-android-llm.json").read_bytes()
+REPORT = (SAMPLES / "device-report.json").read_bytes()
 LITERT = (SAMPLES / "litert-benchmark-model.txt").read_bytes()
 
 
@@ -37,7 +38,13 @@ def observed(**changed: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("data", "name"), [(LOG, "executorch"), (ANDROID, "executorch-android"), (LITERT, "litert")]
+    ("data", "name"),
+    [
+        (LOG, "executorch"),
+        (ANDROID, "executorch-android"),
+        (LITERT, "litert"),
+        (REPORT, "device-report"),
+    ],
 )
 def test_a_format_is_told_by_its_content(data: bytes, name: str):
     assert detect(data) == name
@@ -122,13 +129,46 @@ def test_a_log_that_powershell_wrote_is_read():
 def test_what_is_in_no_format_is_refused_with_those_that_are_known():
     with pytest.raises(UsageError, match="no format that is known") as caught:
         parse(b"hello")
-    assert "executorch, executorch-android, litert" in str(caught.value.hint)
+    assert "device-report, executorch, executorch-android, litert" in str(caught.value.hint)
     with pytest.raises(UnknownNameError, match="'tflite'"):
         parse(b"", "tflite")
 
 
+def test_an_apps_report_gives_load_latency_and_compute_units():
+    parsed = parse(REPORT)
+    metrics = parsed.metrics()
+    assert (metrics["load_ms"].value, metrics["load_ms"].n) == (212.5, 3)
+    assert metrics["latency_p50_ms"].value == pytest.approx(11.3)
+    assert metrics["latency_p95_ms"].reason == "p95 needs 20 timed calls (prediction_ms)"
+    assert theirs(parsed) == {"median_prediction_ms": 11.4}
+    assert "compute units: cpuAndNeuralEngine" in parsed.notes
+    assert parsed.device == "iPhone16,1, iOS 18.1"
+    assert parsed.workload.runs == 10
+
+
+def test_medians_that_xcode_shows_stay_its_own():
+    typed = {"schema": "slmdeploy/device-report/1", "tool": "Xcode 16.2", "median_load_ms": 210}
+    parsed = parse(json.dumps(typed).encode())
+    assert theirs(parsed) == {"median_load_ms": 210}
+    assert parsed.metrics()["load_ms"].value is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"schema": "slmdeploy/device-report/2"}, "schema"),
+        ({"load_ms": 3}, "load_ms"),
+        ({"prediction_ms": [-1]}, "prediction_ms.0"),
+        ({"latency": 3}, "latency"),
+    ],
+)
+def test_a_wrong_field_of_a_report_is_named(changed: dict[str, object], said: str):
+    with pytest.raises(UsageError, match=f"known form: {said}"):
+        parse(json.dumps(json.loads(REPORT) | changed).encode())
+
+
 def test_xcodes_report_is_refused_rather_than_guessed():
-    with pytest.raises(UsageError, match="would be a guess"):
+    with pytest.raises(UsageError, match=r"would be a guess.*device-report"):
         parse(b"{}", "coreml-xcode")
     assert set(NOT_READ) & set(FORMATS) == set()
 
@@ -154,7 +194,7 @@ _JUNK = st.one_of(
         max_size=6,
     ).map(b"\n".join),
     st.tuples(
-        st.sampled_from([LOG, ANDROID, LITERT]), st.integers(0, 3000), st.binary(max_size=9)
+        st.sampled_from([LOG, ANDROID, LITERT, REPORT]), st.integers(0, 3000), st.binary(max_size=9)
     ).map(lambda cut: cut[0][: cut[1]] + cut[2] + cut[0][cut[1] :]),
 )
 
@@ -163,6 +203,7 @@ _JUNK = st.one_of(
 @given(data=_JUNK)
 @example(data=b'PyTorchObserver {"generated_tokens":1e999,"first_token_ms":1' + b"0" * 400 + b"}")
 @example(data=b"[" * 100_000)
+@example(data=b'{"schema":"slmdeploy/device-report/1","tool":"t","load_ms":[1e999]}')
 @example(data=b'[{"metric":"load_status","actualValue":NaN}]')
 def test_no_junk_crashes_a_parser_and_no_figure_is_not_finite(name: str, data: bytes):
     try:
