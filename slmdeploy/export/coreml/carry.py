@@ -13,6 +13,8 @@ Two of its functions would change weights or need too much memory, and are repla
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,7 @@ from slmdeploy.export.litert.quiet import quiet
 with quiet():
     from coremltools.converters.mil.frontend.torch import converter
 
-__all__ = ["carry", "require_exact"]
+__all__ = ["carry", "handed_over", "require_exact"]
 
 _PREFIX = "_COREML_"
 _VERSION = f"{_PREFIX}/metadata_version"
@@ -85,6 +87,25 @@ def _table(parts: WeightParts) -> Tensor:
     every = torch.arange(table.shape[1], dtype=torch.uint8).repeat(len(table), 1)
     found = dense(WeightParts(parts.bits, every, parts.scales, table))
     return table if found is None else found
+
+
+@contextlib.contextmanager
+def handed_over(module: nn.Module) -> Iterator[None]:
+    """Let conversions inside know what was carried, where a program lost its unused buffers.
+
+    ExecuTorch takes the weights that a delegate uses into it, and nothing beside them.
+    """
+    carried = {name: value for name, value in module.state_dict().items() if _PREFIX in name}
+    theirs = converter.TorchConverter._construct_compression_info  # noqa: SLF001
+
+    def both(state: dict[str, Tensor]) -> Any:
+        return theirs({**carried, **state})
+
+    converter.TorchConverter._construct_compression_info = staticmethod(both)  # noqa: SLF001
+    try:
+        yield
+    finally:
+        converter.TorchConverter._construct_compression_info = staticmethod(theirs)  # noqa: SLF001
 
 
 class _ExactPruning:
