@@ -116,6 +116,8 @@ class LinearSpec(_Strict):
     def _palette_fits_scheme(self) -> LinearSpec:
         if (self.scheme == "palette") != (self.palette is not None):
             raise ValueError("scheme 'palette' and a table palette go together")
+        if self.palette is not None and self.palette.table == "int8" and self.sparsity is not None:
+            raise ValueError("a palette with table 'int8' has no sparse form; use table 'fp16'")
         return self
 
     @model_validator(mode="after")
