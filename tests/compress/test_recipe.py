@@ -73,8 +73,10 @@ def test_a_file_is_named_by_itself_unless_it_says_otherwise(recipe_file):
         ('[body]\nscheme = "w8"\nsparsity = {fraction = 1.0}', "body.sparsity.fraction"),
         ('[body]\nscheme = "w8"\nsparsity = {pattern = "4:4"}', "zeroes nothing"),
         (
-            '[body]\nscheme = "palette"\npalette = {bits = 4, table = "int8"}\n'
-            'sparsity = {pattern = "2:4"}',
+            (
+                '[body]\nscheme = "palette"\npalette = {bits = 4, table = "int8"}\n'
+                'sparsity = {pattern = "2:4"}'
+            ),
             "no sparse form",
         ),
         ("[embedding]\nbits = 8\npalette = {bits = 4}", "bits of its own"),
