@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from slmdeploy.bundle.manifest import Manifest
 from slmdeploy.errors import EvaluationError, MissingExtraError
-from slmdeploy.export.mil.evaluate import Evaluator
+from slmdeploy.export.mil.evaluate import Evaluator, Watch
 from slmdeploy.export.mil.package import open_package
 from slmdeploy.export.mil.rounding import Mode
 from slmdeploy.runtime.protocol import Event, GenerateRequest, InvokeRequest, ScoreRequest
@@ -64,14 +64,15 @@ class EvaluatorEngine:
     Args:
         artifact: A package, or a folder with one for each function.
         mode: ``fp32`` or ``fp16``; see ``export/mil/evaluate.py``.
+        watch: Is told of each result.
 
     Raises:
         ModelReadError: A package is damaged.
     """
 
-    def __init__(self, artifact: Path, mode: Mode) -> None:
+    def __init__(self, artifact: Path, mode: Mode, *, watch: Watch | None = None) -> None:
         self._evaluators = {
-            name: Evaluator(open_package(path), mode)
+            name: Evaluator(open_package(path), mode, watch=watch)
             for name, path in find_packages(artifact).items()
         }
 
