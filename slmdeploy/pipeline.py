@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from slmdeploy.device.types import Device
     from slmdeploy.model.request import ModelRequest
     from slmdeploy.runtime.protocol import Sampling
-    from slmdeploy.steps.inspecting import BundleInspection
     from slmdeploy.steps.provisioning import Provisioned, Unprovisioned
     from slmdeploy.store.record import Record
     from slmdeploy.store.records import Store
@@ -57,7 +56,6 @@ __all__ = [
     "generate",
     "import_runs",
     "inspect",
-    "inspect_bundle",
     "provision",
     "push",
     "record",
@@ -97,39 +95,20 @@ def inspect(
         model: A directory, a hub id, a GGUF file or ``demo``.
         fetch: Download it where it is not on this computer yet.
         context: Tokens of a run, for the forecast of memory; ``None`` for each target's own.
-        values: Also read every value of the weights: NaN and infinities are errors,
-            tensors that are all zeros are remarked.
+        values: Also read every value: NaN and infinities are errors, zeros are remarked.
         targets_dirs: Folders of target profiles that are looked at first.
         progress: Is told of a download.
     """
-    from dataclasses import replace
+    from slmdeploy.steps import describing
 
-    from slmdeploy.model.audit import audit_values
-    from slmdeploy.model.inspect import describe
-    from slmdeploy.model.read import read_model
-    from slmdeploy.model.request import request_of
-    from slmdeploy.steps.forecast import target_fits
-
-    found = read_model(request_of(model).ref(), fetch=fetch, progress=progress)
-    if values:
-        report = audit_values(found.weights, whole=True)
-        found = replace(found, remarks=found.remarks + report.remarks(found.weights))
-    return Inspection(describe(found), target_fits(found, targets_dirs, context=context))
-
-
-def inspect_bundle(
-    bundle: Path, *, run: bool = True, progress: Progress = silent
-) -> BundleInspection:
-    """Say what is in a bundle: operators, bytes, states, and what to look at on the device.
-
-    Args:
-        bundle: Its folder.
-        run: Also evaluate a Core ML package in float16, to see whether anything overflows.
-        progress: Is told of that run.
-    """
-    from slmdeploy.steps import inspecting
-
-    return inspecting.inspect_bundle(bundle, run=run, progress=progress)
+    return describing.inspect_model(
+        model,
+        fetch=fetch,
+        context=context,
+        values=values,
+        targets_dirs=targets_dirs,
+        progress=progress,
+    )
 
 
 def fetch(
@@ -153,16 +132,10 @@ def fetch(
         dry_run: Only say whether it is here.
         progress: Is told of the download.
     """
-    from slmdeploy.steps import fetching
+    from slmdeploy.steps.fetching import fetch_any
 
-    arch = arch or "aarch64"
-    if model != "runtime":
-        return fetching.fetch_model(model, dry_run=dry_run, progress=progress)
-    if runtime not in {None, "executorch"}:
-        return fetching.fetch_python_runtime(
-            str(runtime), python or "", arch, dry_run=dry_run, progress=progress
-        )
-    return fetching.fetch_runtime(arch, unpinned=unpinned, dry_run=dry_run, progress=progress)
+    named = (arch or "aarch64", runtime or "executorch", python or "")
+    return fetch_any(model, *named, unpinned=unpinned, dry_run=dry_run, progress=progress)
 
 
 def export(
@@ -421,9 +394,7 @@ def bench(
         return at_once(devices, asked.show, progress)
     _devices(devices)  # an unknown one is told before a store is made
     with _store(store) as kept:
-        measured = at_once(
-            devices, asked.run, progress, then=lambda record: kept.get(kept.add(record))
-        )
+        measured = at_once(devices, asked.run, progress, then=lambda it: kept.get(kept.add(it)))
     return tuple(one if one.value is None else judged(one.subject, one.value) for one in measured)
 
 
@@ -515,16 +486,12 @@ def run(
         progress=progress,
     )
     results: list[Attempt[Record]] = []
-    for attempt in made:
-        if attempt.value is None or dry_run:
-            results.append(Attempt(attempt.subject, None, attempt.error))
+    for one in made:
+        if one.value is None or dry_run:
+            results.append(Attempt(one.subject, None, one.error))
             continue
-        measured = bench(
-            attempt.value.bundle, devices=devices, use=use, store=store, progress=progress
-        )
-        results += [
-            Attempt(f"{attempt.subject} on {one.subject}", one.value, one.error) for one in measured
-        ]
+        on = bench(one.value.bundle, devices=devices, use=use, store=store, progress=progress)
+        results += [Attempt(f"{one.subject} on {it.subject}", it.value, it.error) for it in on]
     return tuple(results)
 
 

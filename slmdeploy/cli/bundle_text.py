@@ -21,10 +21,10 @@ _LARGEST_SHOWN = 3
 
 def show_bundle(console: Console, path: Path, *, run: bool) -> None:
     """Inspect a bundle and print what was found."""
-    from slmdeploy import pipeline
+    from slmdeploy.steps.inspecting import inspect_bundle
 
     with console.progress() as progress:
-        found = pipeline.inspect_bundle(path, run=run, progress=progress)
+        found = inspect_bundle(path, run=run, progress=progress)
     console.show(_SCHEMA, plain(found), lambda: _text(found))
 
 

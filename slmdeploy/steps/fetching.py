@@ -18,7 +18,39 @@ from slmdeploy.runtime.wheel_packages import (
 )
 from slmdeploy.steps.outcomes import Fetched
 
-__all__ = ["fetch_model", "fetch_python_runtime", "fetch_runtime"]
+__all__ = ["fetch_any", "fetch_model", "fetch_python_runtime", "fetch_runtime"]
+
+
+def fetch_any(
+    model: str,
+    arch: str,
+    runtime: str,
+    python: str,
+    *,
+    unpinned: bool,
+    dry_run: bool,
+    progress: Progress,
+) -> Fetched:
+    """Fetch a model, or where it is called ``runtime`` what boards need.
+
+    Args:
+        model: ``demo``, a hub id or ``runtime``.
+        arch: Of the runtime.
+        runtime: ``executorch``, ``litert`` or ``tflite-runtime``.
+        python: The board's Python, as in ``3.11``; for the latter two.
+        unpinned: Also take an ``executorch`` whose sha256 is not known.
+        dry_run: Only say whether it is here.
+        progress: Is told of the download.
+
+    Raises:
+        UsageError: As ``fetch_model``.
+        OfflineError: As ``fetch_model``.
+    """
+    if model != "runtime":
+        return fetch_model(model, dry_run=dry_run, progress=progress)
+    if runtime != "executorch":
+        return fetch_python_runtime(runtime, python, arch, dry_run=dry_run, progress=progress)
+    return fetch_runtime(arch, unpinned=unpinned, dry_run=dry_run, progress=progress)
 
 
 def fetch_model(text: str, *, dry_run: bool, progress: Progress) -> Fetched:

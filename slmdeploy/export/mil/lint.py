@@ -81,8 +81,8 @@ RULES: Mapping[str, Rule] = {
         Rule(
             "runtime-slice",
             "note",
-            "A slice is written or read at a place that is known only when it runs. ANECompiler was "
-            "seen to crash on such writes, in programs of Core AI. cache_update = 'onehot' does "
+            "A slice is written or read at a place that is known only when it runs. On such writes "
+            "ANECompiler was seen to crash, in programs of Core AI. cache_update = 'onehot' does "
             "without.",
             "https://github.com/apple/coreai-torch/issues/6",
         ),
