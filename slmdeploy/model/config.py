@@ -36,7 +36,8 @@ class DecoderConfig:
             rotation; empty where all layers have table 0.
         local_rope: Base and scaling of table 1.
         attention_cap: Scores are kept within this limit by a tanh.
-        logits_cap: Logits are kept within this limit by a tanh.
+        logits_cap: Logits are kept within this limit by a tanh; what they are divided by before
+            it is folded, too.
         embedding_factor: What comes out of the embedding is multiplied by it.
         attention_scale: What scores are multiplied by; ``None`` for 1 / sqrt(head_dim).
         residual_factor: What attention and feed-forward part give is multiplied by it.

@@ -257,7 +257,8 @@ class LastStage(nn.Module):
         """(x, attended), both [rows, ...], to logits [rows, vocabulary]."""
         logits: Tensor = self.head(self.norm(self.layer.finish(x, attended)))
         cap = self.layer.config.logits_cap
-        return logits if cap is None else torch.tanh(logits / cap) * cap
+        # The norm's weights are divided by the cap already.
+        return logits if cap is None else torch.tanh(logits) * cap
 
 
 class Decoder(nn.Module):

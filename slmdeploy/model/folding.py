@@ -40,7 +40,8 @@ def _factor(part: str, config: DecoderConfig) -> float:
         return config.embedding_factor
     if part.startswith("norm."):
         # A tied head has the embedding's factor in it, which is taken off here.
-        return config.logits_factor / (config.embedding_factor if config.tied else 1.0)
+        divisor = config.embedding_factor if config.tied else 1.0
+        return config.logits_factor / divisor / (config.logits_cap or 1.0)
     gives = ("post_attention_norm", "post_mlp_norm") if config.post_norm else ("o", "down")
     return config.residual_factor if part.rpartition(".")[0] in gives else 1.0
 

@@ -56,3 +56,8 @@ def test_a_residual_factor_goes_into_what_is_added():
     after = replace(config, post_norm=True)
     assert folded("layers.0.o.weight", ONES, after) is ONES
     assert (folded("layers.0.post_mlp_norm.weight", ONES, after) == 0.25).all()
+
+
+def test_what_a_cap_divides_logits_by_goes_into_the_last_norm():
+    config = replace(PLAIN, logits_cap=4.0)
+    assert (folded("norm.weight", ONES, config) == 0.25).all()

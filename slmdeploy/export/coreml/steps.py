@@ -8,9 +8,9 @@ in float16 an angle of a late position would be wrong by whole turns.
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -173,7 +173,9 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, cap: floa
     """The one operator that iOS 18 has, but where scores are capped by a tanh."""
     if cap is None:
         return functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
-    scores = query @ keys.transpose(-1, -2) * (1 / math.sqrt(query.shape[-1]) / cap)
+    # Numbers are float16 in the package, so they are here.
+    scale, cap = (float(np.float16(one)) for one in (query.shape[-1] ** -0.5 / cap, cap))
+    scores = query @ keys.transpose(-1, -2) * scale
     return torch.softmax(torch.tanh(scores) * cap + mask, dim=-1) @ values
 
 
