@@ -19,6 +19,7 @@ from slmdeploy.errors import EvaluationError
 from slmdeploy.export.mil.constants import Constants
 from slmdeploy.export.mil.ops.call import Array, Call, StateRef, Value
 from slmdeploy.export.mil.ops.compute import compute
+from slmdeploy.export.mil.ops.registry import MOVES
 from slmdeploy.export.mil.package import Package
 from slmdeploy.export.mil.program import Constant, Function, Operation
 from slmdeploy.export.mil.rounding import Mode, stored
@@ -54,7 +55,7 @@ class Evaluator:
         self.mode: Mode = mode
         self._watch = watch
         self._constants = Constants(package, mode, kept_bytes)
-        self._states = _States(mode)
+        self._states = _States()
 
     def reset(self) -> None:
         """Fill all states with 0, as Core ML's ``make_state`` does."""
@@ -125,7 +126,9 @@ class Evaluator:
         for (name, of), result in zip(operation.outputs, results, strict=True):
             if self._watch is not None:
                 self._watch(operation, name, result)
-            values[name] = stored(result, of.data, self.mode)
+            # Whole caches are moved in each layer: rounding them again would take most of a run.
+            mode: Mode = "fp32" if operation.kind in MOVES else self.mode
+            values[name] = stored(result, of.data, mode)
         _forget(operation, values, left)
 
     def _argument(
@@ -142,10 +145,9 @@ class Evaluator:
 class _States:
     """Buffers by name; each is made when a function first declares it."""
 
-    def __init__(self, mode: Mode) -> None:
+    def __init__(self) -> None:
         self.held: dict[str, Array] = {}
         self._types: dict[str, TensorType] = {}
-        self._mode: Mode = mode
 
     def clear(self) -> None:
         self.held.clear()
@@ -155,7 +157,7 @@ class _States:
             raise EvaluationError(f"State {name!r} is {of} here and {self._types[name]} elsewhere.")
         if name not in self.held:
             sizes = [size or 0 for size in of.shape]
-            self.held[name] = stored(np.zeros(sizes, np.float32), of.data, self._mode)
+            self.held[name] = stored(np.zeros(sizes, np.float32), of.data, "fp32")
 
     def read(self, name: str) -> Array:
         return self.held[name]
@@ -164,7 +166,7 @@ class _States:
         of = self._types[name]
         if not of.fits(value.shape):
             raise EvaluationError(f"State {name!r} is {of}; {list(value.shape)} was written to it.")
-        self.held[name] = stored(value, of.data, self._mode)
+        self.held[name] = stored(value, of.data, "fp32")  # it was rounded when it was computed
 
 
 def _uses(body: Function) -> Counter[str]:

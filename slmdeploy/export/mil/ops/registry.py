@@ -21,7 +21,7 @@ from slmdeploy.export.mil.ops import (
 )
 from slmdeploy.export.mil.ops.call import Operator
 
-__all__ = ["MODULES", "OPERATORS", "find_operator"]
+__all__ = ["MODULES", "MOVES", "OPERATORS", "find_operator"]
 
 MODULES = (
     activation,
@@ -41,6 +41,11 @@ MODULES = (
 OPERATORS: Mapping[str, Operator] = {
     name: operator for module in MODULES for name, operator in module.OPERATORS.items()
 }
+
+MOVES = frozenset({*shape.OPERATORS, *slicing.OPERATORS, *state.OPERATORS}) - {"range_1d"} | {
+    *("gather", "gather_along_axis", "gather_nd", "identity", "select"),
+}
+"""Those whose results are elements of their arguments: rounded once, they stay as they are."""
 
 
 def find_operator(kind: str, where: str) -> Operator:
