@@ -106,7 +106,7 @@ RULES: Mapping[str, Rule] = {
             "warning",
             "Sines of computed angles in float16: at late positions the angle is rounded by whole "
             "turns. Look rotary rows up in a table.",
-            "docs/coreml.md (measured: 41 of 64 choices right at position 1900)",
+            "docs/coreml-verification.md (measured: 41 of 64 choices right at position 1900)",
         ),
         Rule(
             "float16-overflow",

@@ -6,6 +6,7 @@ import numpy as np
 
 from slmdeploy.export.mil.lint import RULES, Finding
 from slmdeploy.export.mil.ops.call import Array
+from slmdeploy.export.mil.ops.registry import MOVES
 from slmdeploy.export.mil.program import Operation
 
 __all__ = ["LARGEST", "OverflowWatch"]
@@ -20,7 +21,8 @@ class OverflowWatch:
     """A watch for an ``Evaluator`` in mode ``fp16``.
 
     Attributes:
-        largest: The largest finite magnitude of each operator's float16 results.
+        largest: The largest finite magnitude of the float16 results of each operator that
+            computes something.
     """
 
     def __init__(self) -> None:
@@ -30,7 +32,7 @@ class OverflowWatch:
     def __call__(self, operation: Operation, name: str, result: Array) -> None:
         """Look at a result before it is rounded."""
         of = dict(operation.outputs)[name]
-        if of.data.name != "FLOAT16" or not result.size:
+        if of.data.name != "FLOAT16" or operation.kind in MOVES or not result.size:
             return
         finite = np.abs(result[np.isfinite(result)])
         top = float(finite.max()) if finite.size else 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -128,6 +130,12 @@ def test_a_norm_whose_squares_overflow_is_found_by_running_it(tmp_path, value, o
     if over:
         assert findings[0].rule.severity == "error"
         assert findings[0].names == ("mul squares (9e+04)",)
+
+
+def test_the_page_has_every_rule_with_its_severity():
+    page = (Path(__file__).parents[3] / "docs" / "coreml-verification.md").read_text("utf-8")
+    for rule in RULES.values():
+        assert f"| `{rule.id}` | {rule.severity} |" in page
 
 
 def test_every_rule_says_where_it_is_known_from():
