@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = (
     ".ci/run",
+    "scripts/models-table",
     "scripts/quickstart",
     "scripts/setup",
     "scripts/test",
