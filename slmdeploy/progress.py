@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 __all__ = ["Progress", "Step", "Unit", "bytes_of", "silent"]
 
-Unit = Literal["bytes", "steps", "tokens", "runs"]
+Unit = Literal["bytes", "steps", "tokens", "runs", "texts"]
 
 
 @dataclass(frozen=True)

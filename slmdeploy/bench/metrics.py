@@ -167,9 +167,39 @@ _SIZES = (
     ),
 )
 
+_QUALITY = (
+    Metric(
+        id="accuracy_percent",
+        title="Accuracy",
+        unit="%",
+        better="higher",
+        workloads="invoke",
+        definition="Share of the labelled texts of the bundle whose class has the largest logit, by"
+        " the artifact on the device.",
+    ),
+    Metric(
+        id="source_accuracy_percent",
+        title="Source's accuracy",
+        unit="%",
+        better="higher",
+        workloads="invoke",
+        definition="The same share by the model before compression, in float32 on the host that"
+        " made the bundle.",
+    ),
+    Metric(
+        id="calibration_error_percent",
+        title="Calibration error",
+        unit="%",
+        better="lower",
+        workloads="invoke",
+        definition="Expected calibration error over ten bins of equal width: how far the largest"
+        " probability lies from the share of right answers, on the same texts.",
+    ),
+)
+
 METRICS: dict[str, Metric] = {
     metric.id: metric
-    for metric in (*_TIMES, *_RATES, *_ITL, *_LATENCY, *_MEMORY, *BOARD_METRICS, *_SIZES)
+    for metric in (*_TIMES, *_RATES, *_ITL, *_LATENCY, *_MEMORY, *BOARD_METRICS, *_QUALITY, *_SIZES)
 }
 """All metrics by id, in the order of reports."""
 

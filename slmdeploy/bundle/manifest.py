@@ -147,7 +147,9 @@ class GoldenInfo(_Part):
     For a decoder: ``prompt`` int64 [P], ``continuation`` int64 [T], and a
     ``logits.<rung>`` float32 [T + 1, V] for each rung that was kept: the row after
     the prompt, then one after each token of the continuation. For a generic model:
-    ``input.<i>`` and ``output.<rung>.<i>``.
+    ``input.<i>`` and ``output.<rung>.<i>``. A classifier with labelled texts has
+    ``labelled.input.<i>`` with a row a text, ``labelled.class`` int64 [N], and
+    ``labelled.source`` int64 [N], what the source chooses.
     """
 
     file: str

@@ -195,6 +195,11 @@ def request_options(body: F) -> F:
         help="An example input of a file that brings none, as in 1x16:int64; in order.",
     )
     @click.option(
+        "--labelled",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Of a classifier: JSON lines with text and label; bench tells how many it gets right.",
+    )
+    @click.option(
         "--pooling",
         metavar="HOW",
         help="Of an encoder: mean, cls, max, or mean+normalize and the like.",
@@ -217,11 +222,14 @@ def request_options(body: F) -> F:
         adapters: tuple[str, ...],
         pooling: str | None,
         inputs: tuple[str, ...],
+        labelled: Path | None,
         **given: Any,
     ) -> Any:
         from slmdeploy.model.request import ModelRequest, parse_adapters
 
-        request = ModelRequest(model, allow_pickle, parse_adapters(adapters), pooling, inputs)
+        request = ModelRequest(
+            model, allow_pickle, parse_adapters(adapters), pooling, inputs, labelled
+        )
         return body(request=request, **given)
 
     return cast("F", wrapped)

@@ -41,6 +41,7 @@ class ModelRef:
         allow_pickle: The user lets files be read that hold pickles.
         pooling: What the user says of an encoder's pooling.
         inputs: What the user says of example inputs.
+        labelled: A file of labelled texts to hold a classifier against.
     """
 
     text: str
@@ -52,6 +53,7 @@ class ModelRef:
     allow_pickle: bool = False
     pooling: str | None = None
     inputs: tuple[str, ...] = ()
+    labelled: Path | None = None
 
 
 def parse_ref(text: str) -> ModelRef:

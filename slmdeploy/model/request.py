@@ -23,6 +23,7 @@ class ModelRequest:
         pooling: How an encoder's tokens become an embedding, as ``parse_pooling`` takes
             it; ``None`` for what the checkpoint says.
         inputs: Example inputs of a file that brings none, as ``parse_input`` takes them.
+        labelled: A file of labelled texts, on which a classifier is judged on the device.
     """
 
     text: str
@@ -30,6 +31,7 @@ class ModelRequest:
     adapters: Mapping[str, Path] = field(default_factory=dict)
     pooling: str | None = None
     inputs: tuple[str, ...] = ()
+    labelled: Path | None = None
 
     def ref(self) -> ModelRef:
         """The model without adapters.
@@ -43,6 +45,7 @@ class ModelRequest:
             allow_pickle=self.allow_pickle,
             pooling=self.pooling,
             inputs=self.inputs,
+            labelled=self.labelled,
         )
 
 

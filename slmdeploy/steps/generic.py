@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,8 @@ from slmdeploy.compress.recipe import Recipe
 from slmdeploy.errors import ExportError, RecipeError
 from slmdeploy.export.artifact import Artifact
 from slmdeploy.export.plugin import Exporter, find_exporter
+from slmdeploy.model.hashing import file_sha256
+from slmdeploy.model.labelled import read_labelled
 from slmdeploy.model.model import Model
 from slmdeploy.progress import Progress, Step
 from slmdeploy.steps.checkpoints import Checkpoints, checkpoints_for, code_sha256
@@ -77,10 +78,13 @@ def plan_generic(
 
     Raises:
         ExportError: The length is beyond the model's, or a module has none.
+        UsageError: The labelled texts are not of this model.
         MissingExtraError: The exporter's packages are not installed.
     """
     exporter, options = find_exporter(profile.runtime), profile.export
     length = _length(model, context, options.context)
+    if model.ref.labelled is not None:
+        read_labelled(model.ref.labelled, model.labels)  # what is wrong with it is told now
     decides = {
         "tool": __version__,
         "code": code_sha256(),
@@ -89,6 +93,7 @@ def plan_generic(
         "task": model.task,
         "pooling": str(model.pooling),
         "inputs": list(model.ref.inputs),
+        "labelled": None if model.ref.labelled is None else file_sha256(model.ref.labelled),
         "only": None if model.given is None or model.given.reusable else uuid.uuid4().hex,
         "recipe": recipe.model_dump(mode="json", exclude={"name", "description"}),
         "runtime": profile.runtime,
@@ -133,7 +138,7 @@ def _make(plan: GenericExport, progress: Progress) -> None:
     progress(Step("run the source"))
     with quiet_torchao():  # which transformers imports
         module = load_generic(plan.model)
-    arrays |= _outputs("source", module(*inputs))
+    arrays |= _outputs("source", module(*inputs)) | _labelled(plan, module)
     progress(Step("run the source", finished=True))
     left = _left_alone(plan, module)
     compressed = compress_module(copy.deepcopy(module), plan.recipe)
@@ -164,13 +169,34 @@ def _make(plan: GenericExport, progress: Progress) -> None:
     plan.kept.write_json("artifact.json", artifact.model_dump(mode="json"))
 
 
+def _labelled(plan: GenericExport, module: nn.Module) -> dict[str, npt.NDArray[Any]]:
+    """Labelled texts as the artifact takes them, their classes, and what the source chooses."""
+    import torch
+
+    from slmdeploy.model.generic import INPUTS, encode_fixed
+
+    path = plan.model.ref.labelled
+    if path is None:
+        return {}
+    given = read_labelled(path, plan.model.labels)
+    rows = [encode_fixed(plan.model, text, plan.length or 0) for text in given.texts]
+    chosen = [int(module(*row).argmax()) for row in rows]
+    whole = plan.exporter.module_inputs(tuple(map(torch.cat, zip(*rows, strict=True))), INPUTS)
+    inputs = {f"labelled.input.{index}": value.numpy() for index, value in enumerate(whole)}
+    return {
+        **inputs,
+        "labelled.class": np.asarray(given.classes, dtype=np.int64),
+        "labelled.source": np.asarray(chosen, dtype=np.int64),
+    }
+
+
 def _output_names(model: Model) -> tuple[str, ...]:
     if model.given is not None:
         return model.given.output_names
     return (_OUTPUTS.get(str(model.task), "logits"),)
 
 
-def _outputs(rung: str, given: Tensor | tuple[Tensor, ...]) -> Mapping[str, npt.NDArray[Any]]:
+def _outputs(rung: str, given: Tensor | tuple[Tensor, ...]) -> dict[str, npt.NDArray[Any]]:
     values = given if isinstance(given, tuple) else (given,)
     return {
         f"output.{rung}.{index}": np.ascontiguousarray(value.detach().numpy())

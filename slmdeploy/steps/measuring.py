@@ -12,8 +12,9 @@ from typing import Any
 from slmdeploy import __version__
 from slmdeploy.bench.measure import Measurement, measure, measure_invoke
 from slmdeploy.bench.observing import Observe, board_watch, with_sensors
+from slmdeploy.bench.quality import has_labelled, measure_quality
 from slmdeploy.bench.samples import ProcessSample
-from slmdeploy.bench.summary import size_values
+from slmdeploy.bench.summary import MetricValue, size_values
 from slmdeploy.bench.workload import GenerateWorkload, check_fits, invoke_workload, synthetic
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.bundle.manifest import MANIFEST_NAME
@@ -112,6 +113,7 @@ class Bench:
             program = on.deployment.runner_dir
             with watched(on.transport, program=program, ends=ends) as watch:
                 counted = self._measure(on.runner, progress, _observe(watch))
+            quality = self._quality(on.runner, counted, progress)
         return make_record(
             counted,
             bundle=bundle.manifest.name,
@@ -120,7 +122,7 @@ class Bench:
             recipe=bundle.manifest.recipe,
             target=bundle.manifest.target,
             device=device.name,
-            sizes=size_values(_sizes(bundle)),
+            sizes={**size_values(_sizes(bundle)), **quality},
             provenance=provenance,
             watch=board_watch(watch.result(), watch.reason),
             watch_log=watch.log,
@@ -154,6 +156,22 @@ class Bench:
             threads=threads,
             progress=tell,
             observe=observe,
+        )
+
+    def _quality(
+        self, runner: Runner, counted: Measurement, told: Progress
+    ) -> dict[str, MetricValue]:
+        """What a classifier gets right; nothing where the bundle has no labelled texts."""
+        golden = self.bundle.golden() if self.bundle.manifest.model.kind == "generic" else {}
+        if counted.status != "valid" or not has_labelled(golden):
+            return {}
+        return measure_quality(
+            runner,
+            golden,
+            threads=self.threads or self.bundle.manifest.threads,
+            progress=lambda done, total: told(
+                Step("classify", done, total, "texts", finished=done == total)
+            ),
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from slmdeploy.compress.recipe import Recipe, load_recipe
+from slmdeploy.errors import UsageError
 from slmdeploy.model.model import Model
 from slmdeploy.model.read import read_model
 from slmdeploy.model.request import ModelRequest
@@ -52,7 +53,10 @@ class Preparation:
     @cached_property
     def model(self) -> Model:
         """The model, read once for all targets."""
-        return read_model(self.asked.ref(), fetch=self.fetch, progress=self.progress)
+        found = read_model(self.asked.ref(), fetch=self.fetch, progress=self.progress)
+        if self.asked.labelled is not None and found.task != "classification":
+            raise UsageError(f"{found.name} is no classifier of texts, so none can be labelled.")
+        return found
 
     @cached_property
     def variants(self) -> dict[str | None, Model]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from safetensors.torch import save_file
 
 from slmdeploy import pipeline
 from slmdeploy.bundle.folder import open_bundle
-from slmdeploy.errors import ExportError, RecipeError
+from slmdeploy.errors import ExportError, RecipeError, UsageError
 from slmdeploy.model.request import ModelRequest
 
+ROOT = Path(__file__).resolve().parents[2]
 NETS = "tests.model.nets"
 BOTH = ("local-executorch", "local-litert")
 
@@ -54,6 +56,27 @@ def adapter(tmp_path_factory):
         return folder
 
     return write
+
+
+@pytest.fixture
+def labelled(tmp_path_factory):
+    """The first forty of the sentences that tiny-intents was not trained on."""
+    corpus = ROOT / "fixtures" / "corpora" / "intents-heldout.jsonl"
+    path = tmp_path_factory.mktemp("labelled") / "intents.jsonl"
+    path.write_text("".join(corpus.read_text().splitlines(keepends=True)[:40]))
+    return path
+
+
+def test_labelled_texts_of_another_model_are_told_before_the_work(project, tiny_intents, labelled):
+    labelled.write_text('{"text": "x", "label": "nothing"}')
+    (attempt,) = export(ModelRequest(str(tiny_intents), labelled=labelled))
+    assert isinstance(attempt.error, UsageError)
+    assert "'nothing' is not a label of the model" in attempt.error.message
+
+
+def test_only_classifiers_have_labelled_texts(project, labelled):
+    (attempt,) = export(ModelRequest(f"{NETS}:plain", labelled=labelled))
+    assert isinstance(attempt.error, UsageError)
 
 
 def test_a_vision_module_goes_to_a_bundle_with_all_its_outputs(project):
@@ -120,12 +143,18 @@ def test_a_module_goes_to_litert_too(project):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", BOTH)
-def test_the_intent_classifier_goes_to_a_measured_report(project, tiny_intents, target):
-    (attempt,) = pipeline.run(str(tiny_intents), [target], recipe="none")
+def test_the_intent_classifier_goes_to_a_measured_report(project, tiny_intents, labelled, target):
+    asked = ModelRequest(str(tiny_intents), labelled=labelled)
+    (attempt,) = pipeline.run(asked, [target], recipe="none")
     assert attempt.error is None
     record = attempt.value
     assert record.status == "valid"
     assert len(record.model.labels) == 42
     for name in ("latency_p50_ms", "latency_p90_ms", "peak_rss_bytes", "load_ms"):
         assert record.metrics[name].value > 0
-    assert "Latency p50" in pipeline.report([record.id])
+    assert record.metrics["accuracy_percent"].value >= 90
+    accuracies = [record.metrics[f"{by}accuracy_percent"] for by in ("", "source_")]
+    assert accuracies[0].value == accuracies[1].value
+    page = pipeline.report([record.id])
+    assert "Latency p50" in page
+    assert "Accuracy, %" in page
