@@ -158,3 +158,23 @@ def test_the_intent_classifier_goes_to_a_measured_report(project, tiny_intents, 
     page = pipeline.report([record.id])
     assert "Latency p50" in page
     assert "Accuracy, %" in page
+
+
+@pytest.mark.slow
+def test_a_decoder_with_an_adapter_is_held_against_transformers_with_it(project, tiny_kjv):
+    torch.manual_seed(0)
+    key = "base_model.model.model.layers.1.self_attn.{}_proj.lora_{}.weight"
+    sizes = {"q": 128, "v": 64}
+    tensors = {key.format(name, "A"): torch.randn(2, 128) / 8 for name in sizes}
+    tensors |= {key.format(name, "B"): torch.randn(size, 2) / 8 for name, size in sizes.items()}
+    folder = project / "adapter"
+    folder.mkdir()
+    save_file(tensors, folder / "adapter_model.safetensors")
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": ["q_proj", "v_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    asked = ModelRequest(str(tiny_kjv), adapters={"psalms": folder})
+    bundles = [opened(export(one, context=256)[0]) for one in (asked, str(tiny_kjv))]
+    results = rungs(bundles[0])
+    assert [results[name].status for name in ("decoder", "artifact")] == ["pass", "pass"]
+    given = [one.golden()["logits.source"][0] for one in bundles]
+    assert np.abs(given[0] - given[1]).max() > 1e-2
