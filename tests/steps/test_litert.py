@@ -63,6 +63,13 @@ def test_one_command_reads_and_compresses_once_for_all_targets(made):
 
 
 @pytest.mark.slow
+def test_what_did_not_run_here_has_no_share_of_delegates_but_a_reason(made):
+    late = made[0]["rpi5-litert"].manifest.delegation
+    assert (late.delegated_ops, late.reason) == (None, "it did not run: --no-verify")
+    assert made[0]["rpi5-executorch"].manifest.delegation is None  # the exporter knows it
+
+
+@pytest.mark.slow
 def test_the_ladder_is_climbed_to_the_artifact_on_this_computer(made):
     verified = verify_bundle(made[0]["local-litert"].path, None, silent)
     assert verified.broken is None

@@ -93,6 +93,8 @@ def _blobs(package: Path) -> Counter[str]:
     spec, seen = _spec(package), set()
     rows: Counter[str] = Counter()
     weights = package / "Data/com.apple.CoreML/weights/weight.bin"
+    if not weights.is_file():  # nothing was large enough to lie in it
+        return rows
     with weights.open("rb") as file:
         for function in spec.mlProgram.functions:
             for operation in _operations(spec, function):

@@ -23,7 +23,6 @@ _UNKNOWN = re.compile(
     r"(?:convert function for op '(?P<traced>[^']+)' not implemented"
     r"|Unsupported fx node (?P<node>[\w.]+))"
 )
-_SHAPES = ("unbacked symbol", "u0", "data-dependent output")
 _DEPENDS = ("data-dependent", "GuardOnDataDependent", "Could not guard")
 
 
@@ -120,6 +119,7 @@ def convert_exported(
     require_mended()
     with torch.no_grad(), translated(), quiet():
         exported = torch.export.export(module, tuple(inputs.values()), strict=False)
+        _require_fixed(exported)
         converted = coremltools.convert(
             exported.run_decompositions(),
             inputs=[
@@ -134,6 +134,18 @@ def convert_exported(
             **_common(target),
         )
         converted.save(str(destination))
+
+
+def _require_fixed(exported: torch.export.ExportedProgram) -> None:
+    """Refuse shapes that are not numbers; an app would have to ask for each result's."""
+    for node in exported.graph.nodes:
+        value = node.meta.get("val")
+        if isinstance(value, Tensor) and not all(isinstance(size, int) for size in value.shape):
+            raise ExportError(
+                f"The shape of something in the model depends on the values of its inputs "
+                f"({node.name}); a function of Core ML has fixed shapes here.",
+                hint="Give an output of one size, filled up, and a count beside it.",
+            )
 
 
 def merge(parts: Mapping[str, Path], default: str, destination: Path) -> None:
@@ -170,12 +182,6 @@ def translated() -> Iterator[None]:
 
 def _explained(error: Exception) -> ExportError:
     text = str(error)
-    if any(sign in text for sign in _SHAPES):
-        return ExportError(
-            "The shape of something in the model depends on the values of its inputs; a "
-            "function of Core ML has fixed shapes here.",
-            hint="Give an output of one size, filled up, and a count beside it.",
-        )
     if any(sign in text for sign in _DEPENDS):
         return ExportError(
             "The model's way through its code depends on the values of its inputs; an "
@@ -186,8 +192,8 @@ def _explained(error: Exception) -> ExportError:
     if unknown:
         return ExportError(
             f"Core ML has no operator for {(unknown['traced'] or unknown['node'])!r}.",
-            hint="Replace it in the model by other operators, or export for a target of "
-            "ExecuTorch, which runs it.",
+            hint="Replace it in the model by other operators, or export for a target of another "
+            "runtime.",
         )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     said = lines[0].rstrip(".") if lines else "it gave no reason"
