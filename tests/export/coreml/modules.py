@@ -1,0 +1,54 @@
+"""Small modules to send through the generic path."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Scores(nn.Module):
+    """An embedding, a norm and a linear layer: what classifiers are made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(50, 32)
+        self.norm = nn.LayerNorm(32)
+        self.linear = nn.Linear(32, 8)
+        nn.init.normal_(self.norm.weight)
+
+    def forward(self, ids: Tensor, weights: Tensor) -> Tensor:
+        return self.linear(self.norm(self.table(ids) * weights[..., None])).mean(dim=1)
+
+
+class Two(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x + 1, x * 2
+
+
+class Branching(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 1 if x.sum() > 0 else x - 1
+
+
+class Failing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        raise RuntimeError("this model is unwell")
+
+
+class Unlowerable(nn.Module):
+    """An operator that Core ML has no form of."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.linalg.svdvals(x @ x.T)
+
+
+class Shapeless(nn.Module):
+    """Gives as many rows as there are values that are not zero."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.nonzero()
+
+
+class Texts(nn.Module):
+    def forward(self, x: Tensor) -> str:
+        return "text"
