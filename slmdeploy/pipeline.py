@@ -470,9 +470,10 @@ def run(
 
     The subject of an attempt is ``<target> on <device>``.
     """
-    from slmdeploy.steps.runnerless import refuse_android
+    from slmdeploy.steps.runnerless import refuse_android, refuse_apps
 
     refuse_android(_devices(devices))
+    refuse_apps(targets, targets_dirs)
     made = export(
         model,
         targets,

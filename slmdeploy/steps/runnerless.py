@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.device.lab.inventory import LOCAL
 from slmdeploy.device.types import Device
-from slmdeploy.errors import DeviceError
+from slmdeploy.errors import DeviceError, UsageError
+from slmdeploy.target.load import load_target
 
-__all__ = ["no_runner_reason", "refuse_android", "refuse_without_runner"]
+__all__ = ["no_runner_reason", "refuse_android", "refuse_apps", "refuse_without_runner"]
 
 ANDROID = "there is no runner for Android's C library yet"
+_COREML = "coreml"
+CORE_ML = "Core ML runs in an app, on Apple's systems alone"
 
 
 def no_runner_reason(bundle: Bundle, device: Device) -> str | None:
@@ -19,8 +24,10 @@ def no_runner_reason(bundle: Bundle, device: Device) -> str | None:
 
     The device decides (whatever is reached by adb is Android), then the bundle: its target's
     profile may say ``runner = "none"``. This computer runs every ExecuTorch artifact, to verify
-    it.
+    it; a Core ML package nothing of ours runs anywhere.
     """
+    if bundle.manifest.artifact.runtime == _COREML:
+        return CORE_ML
     if device.transport == "adb":
         return ANDROID
     manifest = bundle.manifest
@@ -44,6 +51,27 @@ def refuse_android(devices: Iterable[Device]) -> None:
             )
 
 
+def refuse_apps(targets: Iterable[str], dirs: Sequence[Path] = ()) -> None:
+    """Refuse a whole run, export and all, of a target whose artifacts only an app can run.
+
+    Args:
+        targets: Names or files; those that cannot be read are told of when they are used.
+        dirs: Further folders of profiles.
+
+    Raises:
+        DeviceError: One of them has Core ML.
+    """
+    for target in targets:
+        with suppress(UsageError):
+            if load_target(target, dirs).runtime != _COREML:
+                continue
+            raise DeviceError(
+                f"Nothing of ours measures target {target!r}: {CORE_ML}.",
+                hint=f"Use slmdeploy export --target {target}, and bring in what the app or Xcode "
+                f"measured: slmdeploy runs import FILE --target {target} (docs/device-report.md)",
+            )
+
+
 def refuse_without_runner(bundle: Bundle, device: Device) -> None:
     """Refuse to run a bundle where nothing of ours can.
 
@@ -54,6 +82,13 @@ def refuse_without_runner(bundle: Bundle, device: Device) -> None:
     if reason is None:
         return
     folder, name = bundle.path, device.name
+    if reason == CORE_ML:
+        raise DeviceError(
+            f"{bundle.manifest.name} cannot be run on {name}: {reason}.",
+            hint=f"Build it into an app ({folder}/README.md), and bring in what that or Xcode "
+            f"measured: slmdeploy runs import FILE --bundle {folder} --device NAME "
+            "(docs/device-report.md)",
+        )
     raise DeviceError(
         f"{bundle.manifest.name} cannot be run on {name}: {reason}.",
         hint=f"Push it there (slmdeploy push {folder} --device {name}), measure it with the "

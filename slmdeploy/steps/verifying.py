@@ -34,8 +34,9 @@ def verify_bundle(
         DeviceError: The device failed.
     """
     bundle = open_bundle(path, verify=True)
-    if device is not None:
-        refuse_without_runner(bundle, device)
+    board = None if device is None or device.transport == LOCAL.transport else device
+    if board is not None:
+        refuse_without_runner(bundle, board)
     golden = bundle.golden()
     if not golden:
         raise BundleError(
@@ -43,7 +44,6 @@ def verify_bundle(
             hint="Make it again with: slmdeploy export",
         )
     generic = bundle.manifest.model.kind == "generic"
-    board = None if device is None or device.transport == LOCAL.transport else device
     below = stored_rungs(golden, {}, generic=generic)
     results = climb_bundle(
         bundle, below, golden, host=LOCAL, device=board, use=use, progress=progress
