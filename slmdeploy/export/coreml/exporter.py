@@ -14,7 +14,7 @@ from slmdeploy.compress.quantize import Compressed
 from slmdeploy.errors import ExportError
 from slmdeploy.export.artifact import Artifact, CacheInfo, MethodInfo
 from slmdeploy.export.coreml import account
-from slmdeploy.export.coreml.carrying import carried
+from slmdeploy.export.coreml.carry import carry
 from slmdeploy.export.coreml.converting import convert, merge
 from slmdeploy.export.coreml.plain import plain_decoder
 from slmdeploy.export.coreml.sizes import cache_bytes
@@ -75,7 +75,7 @@ def export(
     tied = plain.head.weight is plain.embedding.get_parameter("weight")
     steps = _steps(plain, options)
     logits = _traced(steps, options, golden, progress)
-    carried(plain, compressed)
+    carry(plain, compressed)
     packages = _write(steps, options, destination, progress)
     cache = _cache_info(plain)
     size = account.folder_bytes(destination)

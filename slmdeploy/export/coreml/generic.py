@@ -18,7 +18,7 @@ from slmdeploy.compress.generic import CompressedModule
 from slmdeploy.errors import ExportError
 from slmdeploy.export.artifact import Artifact
 from slmdeploy.export.coreml import account
-from slmdeploy.export.coreml.carrying import carried
+from slmdeploy.export.coreml.carry import carry
 from slmdeploy.export.coreml.converting import convert_exported
 from slmdeploy.export.coreml.plain import dense_weight, half, plain_table
 from slmdeploy.export.coreml.versions import installed_versions
@@ -115,7 +115,7 @@ def export_module(
     for name, value in zip(output_names, outputs, strict=True):
         if not isinstance(value, Tensor):
             raise ExportError(f"Output {name!r} is {type(value).__name__}, not a tensor.")
-    carried(plain, compressed)
+    carry(plain, compressed)
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         package = Path(scratch) / "module.mlpackage"  # coremltools takes no other ending
         convert_exported(
