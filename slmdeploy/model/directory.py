@@ -81,7 +81,7 @@ def _read_config(folder: Path) -> Mapping[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelReadError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelReadError(f"{path} is not JSON: {error}.") from error
     if not isinstance(config, dict):
         raise ModelReadError(f"{path} is not a JSON object.")

@@ -81,7 +81,7 @@ def _meta(path: Path, name: str, entry: Any, start: int, size: int) -> TensorMet
     try:
         kind, shape = str(entry["dtype"]), tuple(int(size) for size in entry["shape"])
         begin, end = (int(offset) for offset in entry["data_offsets"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"the entry of tensor {name!r} is malformed") from error
     if not 0 <= begin <= end <= data_bytes:
         raise _damaged(path, f"tensor {name!r} ends at byte {end} of {data_bytes} there are")

@@ -156,7 +156,7 @@ def _weight_map(path: Path) -> dict[str, str]:
         weight_map = {str(name): str(shard) for name, shard in index["weight_map"].items()}
     except OSError as error:
         raise ModelReadError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelReadError(f"{path} is not an index of safetensors shards.") from error
     for shard in weight_map.values():
         # A shard lies beside its index: anything else would read files at will.

@@ -25,6 +25,14 @@ from slmdeploy.model.tokenizer_parts import byte_level_cutter, guarded
 
 __all__ = ["is_tiktoken", "parse_tiktoken", "tekken_core", "tiktoken_core", "tiktoken_rule"]
 
+_FAILURES = (
+    ArithmeticError,  # 1e999 is a number of JSON
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 _LONGEST_TOKEN = 4096
 _LARGEST_ID = 2**24
 
@@ -114,7 +122,7 @@ def tekken_core(raw: bytes, path: Path) -> tokenizers.Tokenizer:
         }
         rule = PreTokenizer((str(config["pattern"]),))
         named = {int(t["rank"]): str(t["token_str"]) for t in document.get("special_tokens") or ()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except _FAILURES as error:
         raise TokenizerError(f"{path} is not a tekken.json: {error!r}.") from error
     _require_sane(ranks, path)
     if not 0 <= specials < _LARGEST_ID:

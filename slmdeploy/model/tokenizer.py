@@ -291,7 +291,7 @@ def _read_json(path: Path) -> Mapping[str, Any] | None:
         return None
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TokenizerError(f"{path} is not JSON: {error}.") from error
     if not isinstance(value, dict):
         raise TokenizerError(f"{path} is not a JSON object.")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
 import subprocess
 import sys
 
@@ -167,3 +169,22 @@ def test_reading_and_describing_a_model_needs_no_torch(checkpoint, gguf_file):
     argv = [sys.executable, "-c", program, str(checkpoint()), str(gguf_file())]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+NUMBERS = [math.inf, math.nan, 10**400, -1, 0, {}, [], "x", None, True]
+
+
+@pytest.mark.parametrize("key", ["hidden_size", "num_attention_heads", "head_dim", "rope_theta"])
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda value: str(value)[:6])
+def test_any_number_in_the_configuration_gives_a_model_or_our_error(checkpoint, key, number):
+    folder = checkpoint()
+    edit(folder, **{key: number})
+    with contextlib.suppress(ModelReadError, UnsupportedModelError):
+        assert read(folder).config is not None
+
+
+def test_a_configuration_nested_without_end_is_our_error(checkpoint):
+    folder = checkpoint()
+    (folder / "config.json").write_text('{"a": ' + "[" * 100_000)
+    with pytest.raises(ModelReadError, match="is not JSON"):
+        read(folder)

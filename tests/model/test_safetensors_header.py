@@ -104,3 +104,13 @@ def test_any_json_gives_a_header_or_our_error(tmp_path_factory, body):
     path = raw_file(tmp_path_factory.mktemp("fuzz") / "x", json.dumps({"w": body}).encode())
     with pytest.raises(ModelReadError):
         read_header(path)
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"NaN", b"9" * 400])
+@pytest.mark.parametrize(
+    "place", [b'"shape": [%b], "data_offsets": [0, 8]', b'"shape": [2], "data_offsets": [0, %b]']
+)
+def test_numbers_beyond_all_sizes_are_refused(tmp_path, number, place):
+    header = b'{"w": {"dtype": "F32", "shape": ' + place % number + b"}}"
+    with pytest.raises(ModelReadError, match=r"x\.safetensors is damaged"):
+        read_header(raw_file(tmp_path / "x.safetensors", header, bytes(8)))

@@ -112,6 +112,7 @@ def test_a_damaged_file_is_named(raw, why):
 @given(raw=st.binary(max_size=60))
 @example(raw=b"[]")
 @example(raw=b'{"config": 3}')
+@example(raw=b'{"config": {"default_num_special_tokens": 1e999}}')
 def test_any_bytes_give_ranks_or_our_error(raw):
     is_tiktoken(raw)
     with contextlib.suppress(TokenizerError):

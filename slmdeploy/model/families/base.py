@@ -89,7 +89,7 @@ def reading_config() -> Iterator[None]:
         yield
     except KeyError as error:
         raise ModelReadError(f"config.json has no key {error.args[0]!r}.") from error
-    except (TypeError, ValueError) as error:
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise ModelReadError(f"config.json has a value of the wrong kind: {error}.") from error
 
 
