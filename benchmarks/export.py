@@ -31,6 +31,7 @@ from meta_checkpoint import PARAMS, WEIGHTS
 from rounds import CAVEAT, OtherLoad, Series, other_load, ratio, table
 from sides import cell, done, parser
 
+from slmdeploy.bundle.folder import tree_bytes
 from slmdeploy.errors import ExportError
 
 SCHEMA = "slmdeploy/benchmark-export/1"
@@ -125,13 +126,14 @@ def measured(argv: Sequence[str], artifact: Path, folder: Path) -> Cost:
 
     Args:
         argv: The command.
-        artifact: The file that it makes; an older one is removed first.
+        artifact: The file or folder that it makes; an older file is removed first.
         folder: Where it runs and where its output goes.
 
     Raises:
         ExportError: It failed, or made no file.
     """
-    artifact.unlink(missing_ok=True)
+    if not artifact.is_dir():
+        artifact.unlink(missing_ok=True)
     log = folder / "log.txt"
     with log.open("wb") as file:
         begun = time.monotonic()
@@ -139,11 +141,11 @@ def measured(argv: Sequence[str], artifact: Path, folder: Path) -> Cost:
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.monotonic() - begun
     process.returncode = os.waitstatus_to_exitcode(status)  # so that Popen does not wait
-    if process.returncode != 0 or not artifact.is_file():
+    if process.returncode != 0 or not artifact.exists():
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
         raise ExportError(f"{Path(argv[1]).name} gave {process.returncode}: {' / '.join(said)}")
     cpu = usage.ru_utime + usage.ru_stime
-    return Cost(wall, cpu, usage.ru_maxrss * 1024, artifact.stat().st_size)
+    return Cost(wall, cpu, usage.ru_maxrss * 1024, tree_bytes(artifact))
 
 
 def _document(
