@@ -207,7 +207,8 @@ class Tokenizer:
     def stream(self) -> StreamDecoder:
         """A decoder that takes tokens one at a time and gives whole characters."""
         if self._bytes is None:
-            return WholeStream(lambda ids: str(self._core.decode(list(ids))))
+            known = range(self.vocab_size)
+            return WholeStream(lambda ids: str(self._core.decode([i for i in ids if i in known])))
         return ByteStream(self._piece, self._bytes)
 
     def render_chat(
@@ -268,10 +269,15 @@ class Tokenizer:
         return paths
 
     def _piece(self, token_id: int) -> str | None:
-        return None if token_id in self._special else self._core.id_to_token(token_id)
+        return None if token_id in self._special else self._token(token_id)
 
     def _text_of(self, token_id: int | None) -> str:
-        return "" if token_id is None else self._core.id_to_token(token_id) or ""
+        return "" if token_id is None else self._token(token_id) or ""
+
+    def _token(self, token_id: int) -> str | None:
+        """Text of a token; ids that are none (-1 in a configuration) would be an error of the core."""
+        known = 0 <= token_id < self.vocab_size
+        return self._core.id_to_token(token_id) if known else None
 
 
 def _read_text(path: Path, *, required: bool = False) -> str | None:

@@ -155,3 +155,26 @@ def test_a_truncated_tokenizer_is_our_error(checkpoint):
     with pytest.raises(TokenizerError):
         Tokenizer.from_directory(folder)
     assert json.loads(text)
+
+
+@pytest.mark.parametrize("token_id", [-1, 10**6, 2**32, 2**70])
+def test_ids_that_are_no_tokens_have_no_text(bpe_json, token_id):
+    config = {"eos_token_id": token_id, "bos_token_id": token_id}
+    tokenizer = Tokenizer.from_json(
+        bpe_json, hf_config=config, chat_template="{{ bos_token }}x{{ eos_token }}"
+    )
+    assert tokenizer.render_chat(CHAT) == "x"
+    assert tokenizer.decode([token_id, *tokenizer.encode("ab")]) == "ab"
+
+
+@given(text=st.text(max_size=30))
+def test_a_stream_gives_whole_characters_that_never_change(bpe_json, text):
+    tokenizer = Tokenizer.from_json(bpe_json)
+    stream, given_out = tokenizer.stream(), ""
+    for token_id in tokenizer.encode(text):
+        part = stream.push(token_id)
+        part.encode("utf-8")
+        assert "\ufffd" not in part or "\ufffd" in text
+        given_out += part
+        assert text.startswith(given_out)
+    assert given_out + stream.finish() == text
