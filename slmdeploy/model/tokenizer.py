@@ -275,7 +275,7 @@ class Tokenizer:
         return "" if token_id is None else self._token(token_id) or ""
 
     def _token(self, token_id: int) -> str | None:
-        """Text of a token; ids that are none (-1 in a configuration) would be an error of the core."""
+        """Text of a token; ids that are none (-1 in a configuration) are an error of the core."""
         known = 0 <= token_id < self.vocab_size
         return self._core.id_to_token(token_id) if known else None
 
