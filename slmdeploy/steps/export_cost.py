@@ -7,6 +7,7 @@ computer; time does, so that it is given as processor time of the one that measu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,21 +28,29 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class _Line:
-    """Peak and time as lines over the size of the float32 weights.
+    """Peak and time over the size of the float32 weights.
 
     Attributes:
         base_bytes: Python with the exporter's packages, and small graphs.
-        per_byte: Bytes of the peak for each byte of float32 weights.
+        per_byte: Bytes of the peak for each byte of weights, up to ``knee_bytes``.
+        beyond: The same for bytes above it: what runs the integer graphs on the host takes
+            little more for larger models.
+        knee_bytes: Weights from which on ``beyond`` holds.
         base_s: Processor seconds of the smallest model.
-        layer_s: For each layer.
-        byte_s: For each byte of float32 weights.
+        byte_s: For each byte of weights.
     """
 
     base_bytes: float
     per_byte: float
     base_s: float
-    layer_s: float
     byte_s: float
+    beyond: float = 0.0
+    knee_bytes: float = math.inf
+
+    def peak(self, weights: int) -> float:
+        """The line's peak in bytes."""
+        below = min(weights, self.knee_bytes)
+        return self.base_bytes + self.per_byte * below + self.beyond * (weights - below)
 
 
 @dataclass(frozen=True)
@@ -57,9 +66,15 @@ class ExportCost:
     cpu_s: float
 
 
-_LINES: Mapping[str, _Line] = {
-    "executorch": _Line(553e6, 3.07, 22.0, 1.0, 1e-7),
-    "litert": _Line(810e6, 3.5, 22.0, 1.0, 1e-7),
+_READING = _Line(590e6, 1.3, 0.0, 0.0)
+"""The least that any export takes: the source model, and compression in place."""
+
+_FLOAT, _INTEGER = "float", "integer"
+_LINES: Mapping[tuple[str, str], _Line] = {
+    ("executorch", _FLOAT): _Line(570e6, 2.7, 32.0, 1.2e-7),
+    ("executorch", _INTEGER): _Line(500e6, 7.0, 32.0, 1.5e-7, beyond=0.4, knee_bytes=100e6),
+    ("litert", _FLOAT): _Line(800e6, 5.0, 35.0, 2e-7),
+    ("litert", _INTEGER): _Line(800e6, 5.0, 35.0, 2e-7),
 }
 
 
@@ -74,14 +89,14 @@ def float32_bytes(config: DecoderConfig) -> int:
 
 def export_cost(config: DecoderConfig, recipe: Recipe, runtime: str) -> ExportCost | None:
     """Forecast memory and time; ``None`` for a runtime that was not measured."""
-    del recipe  # the peak is in the float32 part, whatever comes after it
-    line = _LINES.get("litert" if runtime == "tflite-runtime" else runtime)
+    kind = _INTEGER if recipe.body.bits <= 8 else _FLOAT
+    line = _LINES.get(("litert" if runtime == "tflite-runtime" else runtime, kind))
     if line is None:
         return None
     weights = float32_bytes(config)
     return ExportCost(
-        peak_bytes=round(MARGIN * (line.base_bytes + line.per_byte * weights)),
-        cpu_s=line.base_s + line.layer_s * config.layers + line.byte_s * weights,
+        peak_bytes=round(MARGIN * max(line.peak(weights), _READING.peak(weights))),
+        cpu_s=line.base_s + line.byte_s * weights,
     )
 
 
