@@ -12,7 +12,8 @@ import sys
 import pytest
 import torch
 
-from slmdeploy.errors import ModelReadError
+from slmdeploy import pipeline
+from slmdeploy.errors import ExportError, ModelReadError
 from slmdeploy.model.audit import audit_values
 from slmdeploy.model.read import read_model
 from slmdeploy.model.ref import parse_ref
@@ -212,3 +213,25 @@ def test_inspect_of_ten_gigabytes_stays_below_500_mib(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["model"]["parameters"] > 5e9
     assert int(done.stderr.split()[-1]) * 1024 < 500 * 2**20
+
+
+def test_inspect_reads_every_value_when_it_is_asked_to(checkpoint, tiny):
+    model = tiny()
+    model.weights[UP].zero_()
+    folder = checkpoint(model)
+    assert not any("all zeros" in remark for remark in pipeline.inspect(str(folder)).model.remarks)
+    remarks = pipeline.inspect(str(folder), values=True).model.remarks
+    assert f"1 tensors are all zeros: {UP} in model.safetensors." in remarks
+
+
+def test_inspect_forecasts_for_a_context(checkpoint):
+    folder = str(checkpoint())
+    short, long = (
+        next(f for f in pipeline.inspect(folder, context=n).fits if f.target == "rpi5-executorch")
+        for n in (16, 128)
+    )
+    assert (short.context, long.context) == (16, 128)
+    assert long.device_peak_bytes - short.device_peak_bytes == 2 * 4 * 2 * 112 * 2 * 16
+    assert short.export_peak_bytes > 500e6
+    with pytest.raises(ExportError, match="beyond the model's 128"):
+        pipeline.inspect(folder, context=256)
