@@ -1,14 +1,18 @@
 """Forms of operators that give the same bits on every processor.
 
-XNNPACK has kernels of its own for each instruction set. Its matrix products, elementwise
+XNNPACK has kernels of its own for each instruction set, and for some cores. Its elementwise
 arithmetic, ``exp`` and ``log`` gave the same bits with AVX512, with AVX2 and FMA, and on
-aarch64; its ``rsqrt``, its ``sigmoid`` and its product with a single row of weights did not:
-two of them start from an estimate of the processor's, and the third adds in another order.
-One step of float32 in a hidden state of 84 moves a logit by 1e-5, so these are replaced.
+aarch64, and so did its matrix products, with two exceptions: a product with fewer than eight
+rows of weights, and one of a single row of activations on a Cortex-A72 or A76, for which there
+is a kernel that adds in another order. Its ``rsqrt`` and ``sigmoid`` differ as well. One step
+of float32 in a hidden state of 84 moves a logit by 1e-5, so all these are replaced. Which
+kernels XNNPACK takes depends on ``/proc/cpuinfo``: an emulator that shows another processor
+there than the board's hides the difference.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,10 +23,33 @@ from torch.nn import functional
 
 from slmdeploy.model.decoder import Decoder, RMSNorm
 
-__all__ = ["SteadyRMSNorm", "steady_norms", "steady_operators"]
+__all__ = ["SteadyLinear", "SteadyRMSNorm", "steady_layers", "steady_operators"]
 
 _ROWS = 8
 """XNNPACK's product with this many rows adds in order; as many as a NEON kernel computes."""
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A matrix product [..., inputs] by [outputs, inputs]; a lone row gets one of zeros beside it.
+
+    With float32 weights the time goes into reading them, once for both rows.
+    """
+    if math.prod(x.shape[:-1]) != 1:
+        return functional.linear(x, weight, bias)
+    return functional.linear(functional.pad(x, (0, 0, 0, 1)), weight, bias)[..., :1, :]
+
+
+class SteadyLinear(nn.Linear):
+    """The same layer; a lone row is not multiplied alone."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.weight, self.bias = linear.weight, linear.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in_features] to [..., out_features]."""
+        return _product(x, self.weight, self.bias)
 
 
 class SteadyRMSNorm(RMSNorm):
@@ -36,14 +63,26 @@ class SteadyRMSNorm(RMSNorm):
 
     def average(self, x: Tensor) -> Tensor:
         """Mean over the last dimension, which stays with size 1."""
-        return functional.linear(x, self.mean)[..., :1]
+        return _product(x, self.mean)[..., :1]
 
 
-def steady_norms(decoder: Decoder) -> None:
-    """Exchange all norms of a decoder, in place."""
-    for name, part in list(decoder.named_modules(remove_duplicate=False)):
+def steady_layers(decoder: Decoder, *, linear: bool) -> None:
+    """Exchange the norms of a decoder, in place.
+
+    Args:
+        decoder: Compressed.
+        linear: Exchange the linear layers as well; they are all float32.
+    """
+    steady: dict[nn.Module, nn.Module] = {}
+    for part in decoder.modules():
         if type(part) is RMSNorm:
-            decoder.set_submodule(name, SteadyRMSNorm(part))
+            steady[part] = SteadyRMSNorm(part)
+        elif linear and type(part) is nn.Linear:
+            steady[part] = SteadyLinear(part)
+    # Wherever they stand: a shared layer has several places.
+    for name, part in list(decoder.named_modules(remove_duplicate=False)):
+        if part in steady:
+            decoder.set_submodule(name, steady[part])
 
 
 def _rsqrt(x: Tensor) -> Tensor:

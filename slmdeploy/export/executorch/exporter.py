@@ -23,7 +23,7 @@ from slmdeploy.progress import Progress, Step, silent
 
 try:
     from slmdeploy.export.executorch import account
-    from slmdeploy.export.executorch.arithmetic import steady_norms
+    from slmdeploy.export.executorch.arithmetic import steady_layers
     from slmdeploy.export.executorch.lowering import StageLowering
     from slmdeploy.export.executorch.program import (
         Method,
@@ -81,7 +81,7 @@ def export(
     require_form("executorch", recipe)
     store_as(decoder, lambda name: recipe.head_spec if name == "head" else recipe.body)
     _unwrap(decoder)
-    steady_norms(decoder)
+    steady_layers(decoder, linear=recipe.precision == "fp32")
     capacity = capacity_for(context, options.prefill_chunk)
     cache = Cache(config, _cache_shape(config, options.kernels, capacity))
     steps = _lower(compressed, options, cache, progress)

@@ -7,7 +7,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from slmdeploy.export.executorch.arithmetic import SteadyRMSNorm, steady_norms, steady_operators
+from slmdeploy.export.executorch.arithmetic import (
+    SteadyLinear,
+    SteadyRMSNorm,
+    steady_layers,
+    steady_operators,
+)
 from slmdeploy.model.decoder import RMSNorm
 from tests.export.executorch.tiny import decoder
 
@@ -64,15 +69,28 @@ def test_a_steady_norm_is_the_norm(groups):
     torch.testing.assert_close(SteadyRMSNorm(norm)(x), norm(x), atol=1e-6, rtol=1e-6)
 
 
-def test_all_norms_of_a_decoder_are_exchanged_and_keep_their_weights():
+@pytest.mark.parametrize("rows", [1, 2, 5])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_steady_linear_layer_is_the_layer(rows, bias):
+    linear = nn.Linear(40, 24, bias=bias)
+    x = torch.randn(rows, 40, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(SteadyLinear(linear)(x), linear(x), atol=1e-6, rtol=1e-6)
+
+
+def test_a_lone_row_is_never_multiplied_alone():
+    program = torch.export.export(SteadyLinear(nn.Linear(40, 24)), (torch.zeros(1, 40),))
+    (product,) = [n for n in program.graph.nodes if str(n.target) == "aten.linear.default"]
+    assert tuple(product.meta["val"].shape) == (2, 24)
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_the_layers_of_a_decoder_are_exchanged_and_keep_their_weights(linear):
     module = decoder(qk_norm=True)
-    before = {name: part.weight for name, part in module.named_modules() if _is_norm(part)}
-    steady_norms(module)
-    after = {name: part for name, part in module.named_modules() if _is_norm(part)}
-    assert len(before) == 2 * 3 + 1
-    assert all(type(part) is SteadyRMSNorm for part in after.values())
-    assert {name: part.weight for name, part in after.items()} == before
-
-
-def _is_norm(part) -> bool:
-    return isinstance(part, RMSNorm)
+    before = dict(module.named_parameters())
+    steady_layers(module, linear=linear)
+    kinds = {type(part) for part in module.modules()}
+    assert SteadyRMSNorm in kinds
+    assert RMSNorm not in kinds
+    assert (SteadyLinear in kinds, nn.Linear in kinds) == (linear, not linear)
+    assert dict(module.named_parameters()) == before
+    assert module.head.weight is module.embedding.weight
