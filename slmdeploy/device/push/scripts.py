@@ -201,13 +201,13 @@ follow() {  # passes $part on while it grows, and has it written to the disk mea
   dd bs=131072 <&4 2>/dev/null
 }
 adopt() {  # a part of a push that was cut off; what still writes to it is stopped first
-  old=incoming/$1
-  pid= start= row=
-  [ ! -f "$old/writer" ] || read -r pid start <"$old/writer"
-  [ -z "$start" ] || [ ! -r "/proc/$pid/stat" ] || read -r row <"/proc/$pid/stat"
-  case ${row##*) } in
-  *" $start "*) kill -s KILL -- "-$pid" 2>/dev/null || kill -s KILL "$pid" 2>/dev/null ;;
-  esac
+  # A late write would land behind what was counted. A writer has its tag among its arguments,
+  # which no other process has that got its number since.
+  old=incoming/$1 pid=
+  [ ! -f "$old/writer" ] || read -r pid <"$old/writer"
+  if [ -n "$pid" ] && { tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qxF "$1"; } 2>/dev/null; then
+    kill -s KILL -- "-$pid" 2>/dev/null || kill -s KILL "$pid" 2>/dev/null
+  fi
   rm -f "$old/writer"
   if [ -f "$old/$2" ]; then mv -f "$old/$2" "$in/$2"
   else mv -f "$old/small/$2" "$in/$2"; fi || exit 4
@@ -221,12 +221,8 @@ flush_small() {  # each of a few; of many all at once, since each costs a commit
   else sync "$@" 2>/dev/null || sync; fi
 }
 
-flushing= start=
-[ ! -r /proc/$$/stat ] || {
-  read -r row </proc/$$/stat
-  start=$(set -f; set -- ${row##*) }; shift 19; echo "$1")
-}
-echo "$$ $start" >"$in/writer" && echo "$4" >"$in/owner" || exit 3
+flushing=
+echo $$ >"$in/writer" && echo "$4" >"$in/owner" || exit 3
 sync "$in/owner" 2>/dev/null &  # after a power cut, who comes back is known by it
 part=$in/plan
 [ "$3" = 0 ] || { : >"$part" && blocks "$3" iflag=fullblock; } || exit 3

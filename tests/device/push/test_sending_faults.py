@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -246,12 +247,11 @@ def test_two_pushes_at_once_to_one_board_both_arrive(
     assert not list((own_sshd.home / ".slmdeploy/incoming").iterdir())
 
 
-def living_writer(folder: Path) -> subprocess.Popen[bytes]:
-    """A process that the board takes for the one that writes to a part."""
-    argv = ["sleep", "60"]
+def living_writer(folder: Path, *, tag: str | None = None) -> subprocess.Popen[bytes]:
+    """A process that the board takes for the one that writes to a part; it knows the push's tag."""
+    argv = ["sh", "-c", "sleep 60; :", "sh", str(folder), folder.name if tag is None else tag]
     writer = subprocess.Popen(argv, start_new_session=True)
-    started = Path(f"/proc/{writer.pid}/stat").read_text().rpartition(") ")[2].split()[19]
-    (folder / "writer").write_text(f"{writer.pid} {started}\n")
+    (folder / "writer").write_text(f"{writer.pid}\n")
     return writer
 
 
@@ -270,7 +270,7 @@ def test_what_a_living_push_of_another_host_sends_is_left_alone(
         assert writer.poll() is None
         assert folder.exists()
     finally:
-        writer.kill()
+        os.killpg(writer.pid, signal.SIGKILL)
         writer.wait()
 
 
@@ -288,6 +288,23 @@ def test_a_writer_that_hangs_since_its_host_is_gone_is_stopped(
     assert writer.wait(timeout=10) == -9
     assert done.sent_bytes < 20 * MIB
     assert same(done, bundle)
+
+
+def test_another_process_that_got_a_writers_number_is_left_alone(
+    tmp_path: Path, bundle: Bundle, runner: RunnerFiles
+):
+    fake = FakeTransport(tmp_path / "fake")
+    fake.faults.cut_put_after_bytes = 8 * MIB
+    with pytest.raises(ConnectError):
+        push(*bundle, runner, fake)
+    (folder,) = (Path(fake.home()) / "incoming").iterdir()
+    other = living_writer(folder, tag="another")
+    try:
+        assert same(push(*bundle, runner, fake), bundle)
+        assert other.poll() is None
+    finally:
+        os.killpg(other.pid, signal.SIGKILL)
+        other.wait()
 
 
 def test_a_file_of_the_bundle_that_is_damaged_here_never_gets_its_name_there(
