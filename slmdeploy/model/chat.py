@@ -20,11 +20,13 @@ __all__ = ["render_chat_template"]
 _MOST_INDENT = 16
 _FAILURES = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
     LookupError,
     MemoryError,
+    NameError,  # Jinja writes 1e999 as ``inf``
     OSError,
-    RecursionError,
+    RuntimeError,
     SyntaxError,
     TypeError,
     ValueError,

@@ -73,6 +73,12 @@ def test_a_template_that_is_not_jinja_is_named_with_its_line():
         render("a\n{% if %}")
 
 
+def test_a_number_beyond_all_numbers_is_our_error():
+    """Jinja compiles it to a name that Python lacks."""
+    with pytest.raises(TokenizerError, match="chat template"):
+        render("{{ messages[1e999] }}")
+
+
 def test_messages_of_another_shape_are_our_error():
     with pytest.raises(TokenizerError, match="chat template"):
         render("{{ messages[0]['content'] + 1 }}")
