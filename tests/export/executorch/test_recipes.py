@@ -98,4 +98,5 @@ def test_float16_weights_are_counted_in_memory_as_the_runtime_widens_them(
         return artifact.memory.predicted_peak - artifact.memory.planned - outside
 
     largest = 4 * CONFIG.hidden_size * 2 * CONFIG.intermediate_size
-    assert packed("fp16") == packed("none") + largest
+    # The file is filled up to whole blocks in either.
+    assert packed("fp16") - packed("none") == pytest.approx(largest, abs=256)
