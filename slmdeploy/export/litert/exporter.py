@@ -45,6 +45,8 @@ DECODE, PREFILL = "decode", "prefill_{}"
 LitertRuntime = Literal["litert", "tflite-runtime"]
 
 _VERSIONS = ("torch", "litert-torch", "ai-edge-litert", "ai-edge-quantizer")
+_SIGNATURES = 2
+"""That a run loads: ``decode`` and a size of prefill."""
 _NOTES = (
     "Token ids, positions and row numbers are int32: LiteRT's lookups take no int64.",
     "Shapes are fixed: a chunk is filled up with id 0, which is not written to the cache.",
@@ -138,7 +140,11 @@ def export(
         bytes_by_component=account.bytes_by_component(file, size),
         bytes_in_delegates=packed,
         memory=account.predict_memory(
-            packed=packed, signatures=2, cache=cache.bytes, artifact=size
+            packed=packed,
+            widened=account.widened_bytes(file, signatures=_SIGNATURES, old=old),
+            signatures=_SIGNATURES,
+            cache=cache.bytes,
+            artifact=size,
         ),
         versions=installed_versions(),
         notes=(*_NOTES, *zeros_note(recipe)),

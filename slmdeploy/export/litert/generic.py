@@ -245,7 +245,13 @@ def export_module(
         methods={graph.name: describe_graph(graph) for graph in file.graphs},
         bytes_by_component=account.bytes_by_component(file, size),
         bytes_in_delegates=packed,
-        memory=account.predict_memory(packed=packed, signatures=1, cache=0, artifact=size),
+        memory=account.predict_memory(
+            packed=packed,
+            widened=account.widened_bytes(file, signatures=1, old=old),
+            signatures=1,
+            cache=0,
+            artifact=size,
+        ),
         versions=installed_versions(),
         notes=(
             *notes,

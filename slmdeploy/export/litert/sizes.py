@@ -15,6 +15,9 @@ RUNNER_BYTES = 52 * 2**20
 _SIGNATURES = 2
 """That a run loads: one of prefill, and decode."""
 
+_WIDENED = ("fp16", "w4", "w8")
+"""Schemes without an integer kernel: an explicit DEQUANTIZE makes float32 of them."""
+
 
 def linear_bytes(outputs: int, inputs: int, spec: LinearSpec) -> int:
     """Bytes of a linear layer in the file: float16 scales for groups, else float32 ones."""
@@ -32,8 +35,7 @@ def _table_bytes(rows: int, columns: int, spec: EmbeddingSpec) -> int:
 
 def _body_and_head(config: DecoderConfig, recipe: Recipe, *, widened: bool) -> tuple[int, int]:
     def size(outputs: int, inputs: int, spec: LinearSpec) -> int:
-        # XNNPACK and the explicit DEQUANTIZE alike make float32 of what has no integer kernel.
-        wide = widened and spec.scheme in ("fp16", "w4", "w8")
+        wide = widened and spec.scheme in _WIDENED
         return linear_bytes(outputs, inputs, LinearSpec() if wide else spec)
 
     hidden, heads = config.hidden_size, config.heads * config.head_dim
@@ -58,5 +60,9 @@ def artifact_bytes(config: DecoderConfig, recipe: Recipe) -> int:
 def peak_bytes(config: DecoderConfig, recipe: Recipe, context: int) -> int:
     """Estimate of the runner's peak resident set, at the full context."""
     cache = 2 * 4 * config.layers * context * config.kv_heads * config.head_dim
-    packed = sum(_body_and_head(config, recipe, widened=True))
-    return RUNNER_BYTES + artifact_bytes(config, recipe) + _SIGNATURES * (packed + cache)
+    parts = _body_and_head(config, recipe, widened=True)
+    specs = (recipe.body, recipe.head_spec)
+    # What was made float32 stays, beside what XNNPACK packs of it.
+    kept = sum(size for size, spec in zip(parts, specs, strict=True) if spec.scheme in _WIDENED)
+    packed = _SIGNATURES * (sum(parts) + cache)
+    return RUNNER_BYTES + artifact_bytes(config, recipe) + kept + packed
