@@ -15,6 +15,7 @@ from torch import Tensor, nn
 __all__ = ["WeightParts", "dense", "keep_parts", "parts_of"]
 
 _ATTRIBUTE = "weight_parts"
+_INDICES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +68,15 @@ def dense(parts: WeightParts) -> Tensor | None:
     if parts.table is None:
         return _scaled(parts.values.float(), parts.scales)
     tables = _scaled(parts.table, parts.scales)
-    rows = parts.values.long().reshape(len(tables), -1)
-    return tables.gather(1, rows).reshape(parts.values.shape)
+    indices = parts.values.reshape(len(tables), -1)
+    found = torch.empty(indices.shape)
+    # Indices take 8 bytes each while they are looked up.
+    at_once = max(1, _INDICES_AT_ONCE // len(tables))
+    for some, into in zip(
+        torch.split(indices, at_once, 1), torch.split(found, at_once, 1), strict=True
+    ):
+        into.copy_(tables.gather(1, some.long()))
+    return found.reshape(parts.values.shape)
 
 
 def _scaled(values: Tensor, scales: Tensor | None) -> Tensor:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slmdeploy.compress import palette
 from slmdeploy.compress.palette import check_channels, nearest, palettize
 from slmdeploy.compress.parts import dense
 from slmdeploy.compress.recipe import PaletteSpec
@@ -93,7 +97,7 @@ def test_the_same_weights_give_the_same_palette():
 def test_of_entries_at_equal_distance_the_first_is_taken(table, values):
     entries, given_values = torch.tensor([table]).float(), torch.tensor([values]).float()
     expected = (given_values[..., None] - entries[:, None]).abs().argmin(dim=-1)
-    assert torch.equal(nearest(given_values, entries), expected)
+    assert torch.equal(nearest(given_values, entries).long(), expected)
 
 
 def test_rows_that_do_not_divide_into_tables_are_refused():
@@ -104,3 +108,33 @@ def test_rows_that_do_not_divide_into_tables_are_refused():
 def test_a_weight_beyond_float16_is_refused():
     with pytest.raises(RecipeError, match="beyond float16"):
         palettize(torch.tensor([[1e6, 0.0]]), PaletteSpec(bits=2))
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_table_for_many_weights_is_that_of_all_sums_kept(sparse, monkeypatch):
+    weight = weights(12, 333)
+    weight[weight.abs() < 0.01] = 0
+    spec = PaletteSpec(bits=4)
+    few = palettize(weight, spec, sparse=sparse)
+    monkeypatch.setattr(palette, "_TABLES_AT_ONCE", 1000)
+    monkeypatch.setattr(palette, "_VALUES_AT_ONCE", 500)
+    many = palettize(weight, spec, sparse=sparse)
+    assert torch.equal(few.table, many.table)
+    assert torch.equal(few.values, many.values)
+
+
+@pytest.mark.slow
+def test_the_embedding_of_the_demo_takes_little_beside_its_weights():
+    program = (
+        "import resource, torch\n"
+        "from slmdeploy.compress.palette import palettize\n"
+        "from slmdeploy.compress.recipe import PaletteSpec\n"
+        "weight = torch.randn(49152, 576, generator=torch.Generator().manual_seed(0))\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "before = peak()\n"
+        "palettize(weight, PaletteSpec(bits=8))\n"
+        "print((peak() - before) / weight.nbytes)\n"
+    )
+    argv = [sys.executable, "-c", program]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 5
