@@ -21,6 +21,7 @@ from slmdeploy.errors import ModelReadError
 from slmdeploy.export.plugin import Golden
 from slmdeploy.model.model import Model
 from slmdeploy.progress import Progress, Step
+from slmdeploy.steps.heap import return_at_once
 
 if TYPE_CHECKING:
     from slmdeploy.compress.quantize import Compressed
@@ -48,6 +49,7 @@ class Workbench:
     """
 
     def __init__(self, model: Model, *, keep: bool) -> None:
+        return_at_once()
         self._model = model
         self._keep = keep
         self._decoder: Decoder | None = None
