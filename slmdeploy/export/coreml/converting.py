@@ -156,6 +156,7 @@ def merge(parts: Mapping[str, Path], default: str, destination: Path) -> None:
         default: The function that is called where none is named.
         destination: The ``.mlpackage`` to write.
     """
+    require_mended()
     described = coremltools.utils.MultiFunctionDescriptor()
     for name, path in parts.items():
         described.add_function(str(path), "main", name)

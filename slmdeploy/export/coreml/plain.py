@@ -23,12 +23,14 @@ _LARGEST_HALF = 65504.0
 
 
 def half(name: str, value: Tensor) -> Tensor:
-    """The nearest float16 values, in float32.
+    """The nearest float16 values, in float32; the tensor itself where it has no others.
 
     Raises:
         ExportError: A value is beyond float16.
     """
     rounded = value.detach().half().float()
+    if torch.equal(rounded, value):
+        return value.detach()  # not a second copy of all weights
     if not bool(rounded.isfinite().all()):
         raise ExportError(
             f"{name} has a value of {value.abs().max():.4g}, beyond float16's {_LARGEST_HALF:.0f}; "
