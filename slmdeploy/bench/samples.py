@@ -15,6 +15,7 @@ from slmdeploy.bench.sensors import SensorSeries
 from slmdeploy.runtime.protocol import Event
 
 __all__ = [
+    "Delegation",
     "LoadPhase",
     "MemoryStamp",
     "PrefillChunk",
@@ -53,6 +54,23 @@ class LoadPhase(_Part):
     name: str | None = None
     start_ns: int
     end_ns: int
+
+
+class Delegation(_Part):
+    """What a delegate took of a method, where that is decided while the model is loaded.
+
+    Attributes:
+        delegate: Its name; ``None`` if it did not name itself, or there is none.
+        delegates: Calls of it.
+        delegated_ops: Operators of the method that run in it.
+        total_ops: Operators of the method.
+    """
+
+    method: str
+    delegate: str | None = None
+    delegates: int
+    delegated_ops: int
+    total_ops: int
 
 
 class MemoryStamp(_Part):
@@ -123,6 +141,7 @@ class ProcessSample(_Part):
     notes: tuple[str, ...] = ()
     start: RunnerStart | None = None
     loads: tuple[LoadPhase, ...] = ()
+    delegations: tuple[Delegation, ...] = ()
     memory: tuple[MemoryStamp, ...] = ()
     prefill: tuple[PrefillChunk, ...] = ()
     tokens: tuple[TokenStamp, ...] = ()
@@ -197,6 +216,7 @@ def _parts(by_kind: Mapping[str, list[Mapping[str, Any]]]) -> dict[str, Any]:
     return {
         "start": starts[0] if starts else None,
         "loads": _read(LoadPhase, "load", by_kind),
+        "delegations": _read(Delegation, "delegation", by_kind),
         "memory": _read(MemoryStamp, "memory", by_kind),
         "prefill": _read(PrefillChunk, "prefill", by_kind),
         "tokens": _read(TokenStamp, "token", by_kind),

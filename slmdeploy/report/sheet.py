@@ -8,12 +8,13 @@ from typing import Literal
 
 from slmdeploy.bench.imports.parsed import Theirs
 from slmdeploy.bench.metrics import Metric, metrics_for
+from slmdeploy.bench.samples import Delegation
 from slmdeploy.bench.summary import MetricValue, counted
 from slmdeploy.report.conditions import warnings
 from slmdeploy.report.numbers import ABSENT, in_shown_unit, number, shown_unit
 from slmdeploy.store.record import Record
 
-__all__ = ["Sheet", "make_sheets", "model_label", "runs_label", "status_label"]
+__all__ = ["Sheet", "delegates_label", "make_sheets", "model_label", "runs_label", "status_label"]
 
 _Kind = Literal["generate", "invoke"]
 _SPREADS = ("ttft_ms", "prefill_tokens_per_s", "decode_tokens_per_s")
@@ -22,6 +23,7 @@ _OF_A_KIND = {"W", "J"}
 
 _IMPORTED = "Imported: other tools measured this, so it is not to be ranked with ours."
 _NOT_MEASURED = "not measured by the version that made the record"
+_DELEGATED_BEFORE = "the runner did not say it; what an export decides is in: slmdeploy bundle show"
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,21 @@ def _sheet(kind: _Kind, records: Sequence[Record]) -> Sheet:
     lost = _lost(metrics_for(kind), records)
     heads = ("Record", "Model", "Recipe", "Target", "Device", "Threads", "Runs", "Status")
     workload_head = () if one_workload else ("Workload",)
+    delegating = any(map(delegates_label, records))
+    delegates_head = ("Delegate, operators",) if delegating else ()
     return Sheet(
         caption=f"Workload: {keys.pop()}." if one_workload else "",
-        heads=(*heads, *workload_head, *(head for m in metrics for head in _heads(m))),
+        heads=(
+            *heads,
+            *workload_head,
+            *delegates_head,
+            *(head for m in metrics for head in _heads(m)),
+        ),
         rows=tuple(
             (
                 *_identity(record, notes),
                 *(() if one_workload else (record.workload.key,)),
+                *((_delegates(record, notes),) if delegating else ()),
                 *(cell for metric in metrics for cell in _cells(record, metric, notes)),
             )
             for record in records
@@ -187,6 +197,21 @@ def _threads(record: Record, notes: _Footnotes) -> str:
     if record.imported is not None and record.threads is None:
         return notes.mark(ABSENT, "the imported file does not say how many threads ran")
     return "auto" if record.threads is None else str(record.threads)
+
+
+def delegates_label(record: Record) -> str:
+    """Which delegate ran and its share of the operators; empty if the runner did not say."""
+    said = (one for sample in record.samples for one in sample.delegations)
+    shares = (f"{_taker(one)} {one.delegated_ops}/{one.total_ops}" for one in said)
+    return " + ".join(dict.fromkeys(shares))
+
+
+def _taker(said: Delegation) -> str:
+    return said.delegate or ("unnamed" if said.delegates else "none")
+
+
+def _delegates(record: Record, notes: _Footnotes) -> str:
+    return delegates_label(record) or notes.mark(ABSENT, _DELEGATED_BEFORE)
 
 
 def _cells(record: Record, metric: Metric, notes: _Footnotes) -> tuple[str, ...]:

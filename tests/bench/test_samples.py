@@ -31,6 +31,12 @@ def test_every_run_of_an_invocation_is_kept():
     assert taken.outcome == "ok"
 
 
+def test_what_a_delegate_took_is_kept():
+    took = {"delegate": "XNNPACK", "delegates": 1, "delegated_ops": 90, "total_ops": 100}
+    (said,) = sample([*generation(), event("delegation", method="decode", **took)]).delegations
+    assert (said.method, said.delegate, said.delegated_ops) == ("decode", "XNNPACK", 90)
+
+
 def test_an_error_event_makes_it_failed_in_the_runners_words():
     told = event("error", cause="memory", message="out of memory", hint="", code=1)
     taken = sample([*generation()[:6], told])

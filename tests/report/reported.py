@@ -11,7 +11,7 @@ from slmdeploy.device.probes.series import Observed
 from slmdeploy.errors import RunnerError
 from slmdeploy.store.record import Record, make_record
 
-from ..bench.traces import FakeRunner, generation, invocation  # noqa: TID252
+from ..bench.traces import FakeRunner, event, generation, invocation  # noqa: TID252
 from ..store.recorded import MODEL  # noqa: TID252
 
 SIZES = size_values({"artifact_bytes": 100 << 20, "bundle_bytes": 110 << 20})
@@ -51,6 +51,14 @@ def on_a_board(name: str = "eee", *readings, reason=None) -> Record:
         observe=lambda samples: with_sensors(samples, Observed(readings), reason),
     )
     return made(measured, name)
+
+
+def delegated(name: str = "fff", **took) -> Record:
+    """A decoder whose runner says what a delegate took."""
+    said = {"delegate": "XNNPACK", "delegates": 1, "delegated_ops": 90, "total_ops": 100, **took}
+    events = [*generation([100.0] * 20), event("delegation", method="decode", **said)]
+    workload = synthetic(1000, prompt=100, generate=21)
+    return made(measure(FakeRunner([events]), workload, processes=1, warmup=0), name)
 
 
 def partly_failed(name: str = "bbb") -> Record:

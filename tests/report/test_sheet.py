@@ -6,7 +6,7 @@ from slmdeploy.report.numbers import ABSENT
 from slmdeploy.report.sheet import make_sheets
 
 from ..bench.watched import series  # noqa: TID252
-from .reported import decoder, failed, generic, on_a_board, partly_failed
+from .reported import decoder, delegated, failed, generic, on_a_board, partly_failed
 
 
 def cells(record_or_records):
@@ -132,3 +132,27 @@ def test_a_board_without_a_sensor_beside_one_that_has_it_is_a_dash_with_the_reas
     marker = int(without["Power, W"].split("[")[1].rstrip("]"))
     assert without["Power, W"].startswith(ABSENT)
     assert sheet.footnotes[marker - 1] == "this board has no power sensor"
+
+
+@pytest.mark.parametrize(
+    ("took", "shown"),
+    [
+        ({}, "XNNPACK 90/100"),
+        ({"delegate": None}, "unnamed 90/100"),
+        ({"delegate": None, "delegates": 0, "delegated_ops": 0}, "none 0/100"),
+    ],
+)
+def test_the_delegate_that_ran_is_said_with_its_share(took, shown):
+    assert cells(delegated(**took))[1][0]["Delegate, operators"] == shown
+
+
+def test_a_runner_that_does_not_say_it_is_no_runner_without_delegates():
+    sheet, rows = cells([delegated(), on_a_board()])
+    cell = rows[1]["Delegate, operators"]
+    assert cell.startswith(ABSENT)
+    marker = int(cell.split("[")[1].rstrip("]"))
+    assert "bundle show" in sheet.footnotes[marker - 1]
+
+
+def test_no_runner_says_it_and_there_is_no_column():
+    assert "Delegate, operators" not in cells(decoder())[0].heads
