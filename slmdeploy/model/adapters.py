@@ -41,6 +41,11 @@ _REFUSED: Final = {
 }
 """Keys of the configuration that ask for more than this module does."""
 
+_OTHER_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+"""How adapters begin that change the base's weights as well; the files do not hold that."""
+
+_UNTIE = "Merge it with peft, which parts the two (merge_and_unload), and export what that saves."
+
 
 @dataclass(frozen=True)
 class _Delta:
@@ -90,9 +95,8 @@ class AdaptedWeights:
 
     def load(self, name: str) -> Tensor:
         """A tensor in float32, with what the adapter adds to it."""
-        if name in self._replaced:
-            return self._adapter.load(self._replaced[name])
-        weight = self._base.load(name)
+        saved = self._replaced.get(name)  # peft saves an embedding's own weight beside its parts
+        weight = self._base.load(name) if saved is None else self._adapter.load(saved)
         delta = self._deltas.get(name)
         if delta is None:
             return weight
@@ -135,6 +139,7 @@ def merged(base: Model, name: str, folder: Path) -> Model:
     said = config.get("base_model_name_or_path")
     try:
         deltas = _deltas(base.weights, weights, parts, config)
+        _require_apart(base, parts, config, folder)
         replaced = _replaced(base.weights, weights, parts)
     except ModelReadError as error:
         hint = f"It was trained on {said!r}." if said else error.hint
@@ -168,6 +173,7 @@ def _read_config(folder: Path) -> Mapping[str, Any]:
             f"{folder} uses {beyond[0]}, which slmdeploy does not merge.",
             hint="Merge it with peft (merge_and_unload) and export the result.",
         )
+    _require_same_base(config, folder)
     if not (folder / _WEIGHTS).is_file():
         pickled = (folder / "adapter_model.bin").is_file()
         raise ModelReadError(
@@ -175,6 +181,39 @@ def _read_config(folder: Path) -> Mapping[str, Any]:
             hint="adapter_model.bin is a pickle; save it as safetensors." if pickled else None,
         )
     return config
+
+
+def _require_same_base(config: Mapping[str, Any], folder: Path) -> None:
+    """Refuse adapters that only fit the base as their training began with it."""
+    begun = str(config.get("init_lora_weights", "")).lower()
+    if begun.startswith(_OTHER_BASE):
+        raise UnsupportedModelError(
+            f"{folder} began as {begun!r}, which takes the adapter's beginning out of the base; "
+            "added to the base as it was, it would count twice.",
+            hint="Save it with peft's path_initial_model_for_weight_conversion, or merge it there.",
+        )
+
+
+def _require_apart(base: Model, parts: list[Part], config: Mapping[str, Any], folder: Path) -> None:
+    """Refuse to change one of two uses of a tied table: peft trains them apart.
+
+    Raises:
+        UnsupportedModelError: The adapter changes the embedding or the head, and the model has
+            one table for both.
+    """
+    if base.config is None or not base.config.tied or config.get("ensure_weight_tying"):
+        return
+    from slmdeploy.model.families import family_for
+
+    names = family_for(base.hf_config).tensor_names(replace(base.config, tied=False))
+    tables = {names[name].removesuffix(".weight") for name in ("embedding.weight", "head.weight")}
+    changed = [part.key for part in parts if part.module.removesuffix(".weight") in tables]
+    if changed:
+        raise UnsupportedModelError(
+            f"{folder} changes {changed[0]!r}, but {base.name} has one table for embedding and "
+            "head, of which the adapter means one.",
+            hint=_UNTIE,
+        )
 
 
 def _deltas(
