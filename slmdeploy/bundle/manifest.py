@@ -99,6 +99,7 @@ class ArtifactInfo(_Part):
     """The runtime's file.
 
     Attributes:
+        backend: As of ``Artifact``.
         notes: What was decided in its making and is not to be seen from outside.
         same_bits: As of ``Artifact``.
     """
@@ -108,11 +109,20 @@ class ArtifactInfo(_Part):
     sha256: _Sha256
     runtime: str
     kernels: str | None
+    backend: Literal["coreml"] | None = None
     methods: dict[str, MethodInfo]
     bytes_by_component: tuple[ByteRow, ...]
     bytes_in_delegates: int
     notes: tuple[str, ...] = ()
     same_bits: bool = False
+
+    @property
+    def core_ml(self) -> bool:
+        """Whether Core ML computes it, by itself or as a delegate: in an app, on Apple's systems.
+
+        No runner of ours does; it is verified by the evaluator of packages.
+        """
+        return self.runtime == "coreml" or self.backend == "coreml"
 
 
 class DelegationInfo(_Part):

@@ -7,7 +7,7 @@ from string import Template
 from slmdeploy.bundle.manifest import Manifest, MethodInfo, TensorInfo
 from slmdeploy.export.options import CoremlOptions
 
-__all__ = ["README_NAME", "swift_readme"]
+__all__ = ["README_NAME", "methods_table", "swift_readme"]
 
 README_NAME = "README.md"
 
@@ -150,14 +150,15 @@ def swift_readme(manifest: Manifest, options: CoremlOptions) -> str:
         "bytes": None if cache is None else cache.bytes,
         "shape": "" if cache is None else cache.layout,
     }
-    return _HEAD.substitute(values) + _inputs(manifest) + chosen.substitute(values)
+    return _HEAD.substitute(values) + methods_table(manifest) + chosen.substitute(values)
 
 
 def _kinds(method: MethodInfo) -> tuple[tuple[str, tuple[TensorInfo, ...]], ...]:
     return ("", method.inputs), (" (state)", method.states), (" (output)", method.outputs)
 
 
-def _inputs(manifest: Manifest) -> str:
+def methods_table(manifest: Manifest) -> str:
+    """What goes into the functions or methods of the artifact and comes out, as a table."""
     rows = [
         f"| `{name}` | `{tensor.name}`{kind} | {list(tensor.shape)} | {tensor.dtype} |"
         for name, method in manifest.artifact.methods.items()

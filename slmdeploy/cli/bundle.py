@@ -85,7 +85,7 @@ def _text(manifest: Manifest) -> str:
         ("note", model.note),
         ("license", model.license),
         ("recipe", f"{manifest.recipe.name}: {manifest.recipe.description}"),
-        ("runtime", artifact.runtime + (f", kernels {artifact.kernels}" * bool(artifact.kernels))),
+        ("runtime", _runtime(manifest)),
         ("artifact", f"{artifact.file}, {bytes_text(artifact.bytes)}"),
         ("context", manifest.context and f"{manifest.context} tokens"),
         ("cache", cache and f"{cache.dtype} {cache.layout}, {bytes_text(cache.bytes)}"),
@@ -99,6 +99,12 @@ def _text(manifest: Manifest) -> str:
     ladder = manifest.verification
     rungs = "Not verified." if ladder is None else rungs_text(ladder.rungs)
     return f"{facts}\n\n{parts}\n\n{rungs}"
+
+
+def _runtime(manifest: Manifest) -> str:
+    artifact = manifest.artifact
+    said = {"kernels": artifact.kernels, "backend": artifact.backend}
+    return ", ".join([artifact.runtime, *(f"{what} {name}" for what, name in said.items() if name)])
 
 
 def _tokenizer(manifest: Manifest) -> str:

@@ -93,6 +93,7 @@ class Artifact(_Part):
         path: The file.
         runtime: Which runtime takes it, as in ``executorch``.
         kernels: Which kernel set it needs beyond the runtime's own.
+        backend: Who computes all of it, where that is not the runtime's usual: ``coreml``.
         bytes_by_component: Adds up to the size of the file.
         bytes_in_delegates: Weights and graphs that a delegate owns.
         versions: Packages that made it, with their versions.
@@ -107,6 +108,7 @@ class Artifact(_Part):
     path: Path = Field(exclude=True)
     runtime: str
     kernels: str | None
+    backend: Literal["coreml"] | None = None
     methods: dict[str, MethodInfo]
     bytes_by_component: tuple[ByteRow, ...]
     bytes_in_delegates: int

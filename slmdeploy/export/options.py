@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 __all__ = [
+    "ComputeUnits",
     "CoremlOptions",
     "DeploymentTarget",
     "ExecutorchOptions",
@@ -18,10 +27,16 @@ DeploymentTarget = Literal["iOS17", "iOS18"]
 """Oldest system that loads a Core ML package; macOS 14 and 15 are those of the same year."""
 
 
+ComputeUnits = Literal["all", "cpuOnly", "cpuAndGPU", "cpuAndNeuralEngine"]
+"""What Core ML may use, by the names of its own ``MLComputeUnits``."""
+
+
 class ExecutorchOptions(BaseModel):
     """Options of the ExecuTorch exporter.
 
     Attributes:
+        backend: What computes: ``xnnpack`` on the processor, or ``coreml`` on Apple's systems,
+            which gets each method whole.
         kernels: ``portable`` uses only operators of the wheel's own libraries;
             ``llm`` has attention and cache update as ``llama::`` operators, which
             our own kernel library brings to the device.
@@ -30,14 +45,54 @@ class ExecutorchOptions(BaseModel):
         prefill_chunk: Tokens that one call of ``prefill`` takes.
         logits: ``last`` gives the logits of the last token of a chunk, ``all`` of
             every token (needed to score texts fast; costs memory).
+        deployment_target: Of backend ``coreml``: ``iOS18``, which is the default there.
+        compute_units: Of backend ``coreml``: what the delegate lets Core ML use, which the
+            file says; ``None`` for ``cpuAndNeuralEngine``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    backend: Literal["xnnpack", "coreml"] = "xnnpack"
     kernels: Literal["portable", "llm"] = "llm"
     context: int | None = Field(default=None, ge=16)
     prefill_chunk: int = Field(default=128, ge=2, le=4096)
     logits: Literal["last", "all"] = "last"
+    deployment_target: DeploymentTarget | None = None
+    compute_units: ComputeUnits | None = None
+
+    @model_validator(mode="after")
+    def _options_of_the_backend(self) -> ExecutorchOptions:
+        if self.backend == "xnnpack":
+            for name in ("deployment_target", "compute_units"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} needs backend = 'coreml'")
+            return self
+        if "kernels" in self.model_fields_set:
+            raise ValueError("backend 'coreml' has no kernels of ours: leave kernels out")
+        if self.deployment_target == "iOS17":
+            raise ValueError(
+                "backend 'coreml' needs deployment_target 'iOS18', which has several functions "
+                "in a package; for iOS 17 use a target of runtime 'coreml'"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_kernels_of_others(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is written is read again."""
+        said: dict[str, Any] = usual(self)
+        if self.core_ml:
+            del said["kernels"]
+        return said
+
+    @property
+    def core_ml(self) -> bool:
+        """Whether Core ML computes it all, on Apple's systems alone."""
+        return self.backend == "coreml"
+
+    @property
+    def units(self) -> ComputeUnits:
+        """What the delegate lets Core ML use."""
+        return self.compute_units or "cpuAndNeuralEngine"
 
     @property
     def longest_chunk(self) -> int:
@@ -99,9 +154,7 @@ class CoremlOptions(BaseModel):
     prefill_chunk: int = Field(default=128, ge=2, le=4096)
     logits: Literal["last", "all"] = "last"
     cache_update: Literal["slice", "onehot"] | None = None
-    compute_units: Literal["all", "cpuOnly", "cpuAndGPU", "cpuAndNeuralEngine"] = (
-        "cpuAndNeuralEngine"
-    )
+    compute_units: ComputeUnits = "cpuAndNeuralEngine"
 
     @field_validator("prefill_chunk", mode="before")
     @classmethod

@@ -99,7 +99,7 @@ def plan_decoder(
         ExportError: The context is beyond the model's.
         MissingExtraError: The exporter's packages are not installed.
     """
-    exporter, options = find_exporter(profile.runtime), profile.export
+    exporter, options = find_exporter(profile.exporter), profile.export
     if model.config is None:
         raise ModelReadError(f"{model.name} is not a decoder.")
     chosen = choose_context(model.config, context or options.context)

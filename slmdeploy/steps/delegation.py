@@ -10,7 +10,6 @@ from slmdeploy.bundle.manifest import DelegationInfo
 from slmdeploy.device.lab.inventory import LOCAL
 from slmdeploy.errors import SlmdeployError
 from slmdeploy.progress import Progress, Step
-from slmdeploy.steps.evaluated import EVALUATED_RUNTIMES
 from slmdeploy.steps.ready import ready
 
 __all__ = ["decided_late", "measured_delegation", "unmeasured"]
@@ -35,7 +34,7 @@ def measured_delegation(bundle: Bundle, progress: Progress) -> DelegationInfo | 
     """
     if not decided_late(bundle):
         return None
-    if bundle.manifest.artifact.runtime in EVALUATED_RUNTIMES:
+    if bundle.manifest.artifact.core_ml:
         return DelegationInfo(reason="no runtime of this computer loads it")
     progress(Step("ask for the delegates"))
     try:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from slmdeploy.bundle.folder import Bundle
+from slmdeploy.export.mil.evaluate import Watch
+from slmdeploy.export.mil.rounding import Mode
 from slmdeploy.runtime.coreml import CoremlRunner, Engine, EvaluatorEngine, PredictEngine
+from slmdeploy.runtime.delegated import DelegateEngine
 from slmdeploy.runtime.protocol import Runner
 from slmdeploy.verify.thresholds import RungKind
 
-__all__ = ["EVALUATED_RUNTIMES", "Evaluated", "evaluated"]
-
-EVALUATED_RUNTIMES = frozenset({"coreml"})
-"""Runtimes whose artifacts our evaluator reads; the host has no runner for them."""
+__all__ = ["Evaluated", "evaluated", "evaluator"]
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,36 @@ def evaluated(bundle: Bundle, *, on_mac: bool | None = None) -> tuple[Evaluated,
     Mac by Core ML itself, elsewhere by the evaluator with each result rounded.
 
     Args:
-        bundle: With an artifact of one of ``EVALUATED_RUNTIMES``.
+        bundle: With an artifact that Core ML runs, by itself or as ExecuTorch's delegate.
         on_mac: Whether Core ML is here; by default whether this is macOS.
     """
-    artifact, manifest = bundle.artifact_path, bundle.manifest
     mac = sys.platform == "darwin" if on_mac is None else on_mac
 
     def half() -> Engine:
-        return PredictEngine(artifact) if mac else EvaluatorEngine(artifact, "fp16")
+        return _engine(bundle, PredictEngine) if mac else evaluator(bundle, "fp16")
 
     return (
-        Evaluated("float32", lambda: CoremlRunner(EvaluatorEngine(artifact, "fp32"), manifest)),
-        Evaluated("float16", lambda: CoremlRunner(half(), manifest)),
+        Evaluated("float32", lambda: CoremlRunner(evaluator(bundle, "fp32"), bundle.manifest)),
+        Evaluated("float16", lambda: CoremlRunner(half(), bundle.manifest)),
     )
+
+
+def evaluator(bundle: Bundle, mode: Mode, *, watch: Watch | None = None) -> Engine:
+    """Our evaluator of a bundle's package, which may lie in a ``.pte``.
+
+    Args:
+        bundle: As above.
+        mode: ``fp32`` or ``fp16``.
+        watch: Is told of each result.
+
+    Raises:
+        ModelReadError: The artifact is damaged.
+    """
+    return _engine(bundle, lambda package: EvaluatorEngine(package, mode, watch=watch))
+
+
+def _engine(bundle: Bundle, make: Callable[[Path], Engine]) -> Engine:
+    artifact = bundle.manifest.artifact
+    if artifact.runtime == "coreml":
+        return make(bundle.artifact_path)
+    return DelegateEngine(bundle.artifact_path, artifact.methods, make)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slmdeploy import __version__
+from slmdeploy.bundle.app_readme import README_NAME, app_readme
 from slmdeploy.bundle.folder import Bundle, finish, tree_bytes, tree_sha256
 from slmdeploy.bundle.manifest import (
     MANIFEST_NAME,
@@ -31,12 +32,10 @@ from slmdeploy.bundle.manifest import (
     TokenizerInfo,
     VerificationInfo,
 )
-from slmdeploy.bundle.swift_readme import README_NAME, swift_readme
 from slmdeploy.compress.recipe import Recipe
 from slmdeploy.device.lab.inventory import LOCAL
 from slmdeploy.errors import DiskSpaceError, ParityError
 from slmdeploy.export.artifact import Artifact
-from slmdeploy.export.options import CoremlOptions
 from slmdeploy.model.audit import audit_values
 from slmdeploy.model.inspect import describe
 from slmdeploy.model.model import Model
@@ -96,7 +95,7 @@ def export_model(
     started = time.monotonic_ns()
     final = output / bundle_name(model.name, profile.name)
     plan = plan_export(model, profile, recipe, context, output)
-    if verify and profile.runtime != "coreml":  # which is evaluated here, not run
+    if verify and not profile.core_ml:  # which is evaluated here, not run
         # The last rung needs it; without a compiler or a runtime we want to know now.
         host_files(profile.runtime, getattr(profile.export, "kernels", None), progress)
     made = plan.make(bench, progress)
@@ -143,7 +142,7 @@ def plan_export(
     plan = make(model, recipe, profile, context)
     _require_space(output, model)
     if model.config is not None:
-        require_memory(model.config, recipe, profile.runtime, model.name)
+        require_memory(model.config, recipe, profile.exporter, model.name)
     return plan
 
 
@@ -210,9 +209,9 @@ def _stage(
         files=dict[str, FileInfo](),
         provenance=_provenance(model, recipe, artifact),
     )
-    if isinstance(profile.export, CoremlOptions):
-        text = swift_readme(manifest, profile.export)
-        (staging / README_NAME).write_text(text, encoding="utf-8")
+    readme = app_readme(manifest, profile.export)
+    if readme is not None:
+        (staging / README_NAME).write_text(readme, encoding="utf-8")
     return manifest
 
 
@@ -260,6 +259,7 @@ def _artifact_info(artifact: Artifact, file: str) -> ArtifactInfo:
         sha256=tree_sha256(artifact.path),
         runtime=artifact.runtime,
         kernels=artifact.kernels,
+        backend=artifact.backend,
         methods=artifact.methods,
         bytes_by_component=artifact.bytes_by_component,
         bytes_in_delegates=artifact.bytes_in_delegates,

@@ -81,7 +81,7 @@ def plan_generic(
         UsageError: The labelled texts are not of this model.
         MissingExtraError: The exporter's packages are not installed.
     """
-    exporter, options = find_exporter(profile.runtime), profile.export
+    exporter, options = find_exporter(profile.exporter), profile.export
     length = _length(model, context, options.context)
     if model.ref.labelled is not None:
         read_labelled(model.ref.labelled, model.labels)  # what is wrong with it is told now

@@ -6,18 +6,20 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from slmdeploy.bundle.folder import Bundle, open_bundle
 from slmdeploy.bundle.manifest import ByteRow, TensorInfo
+from slmdeploy.export.executorch.delegated import read_delegated
 from slmdeploy.export.mil.lint import Finding, lint
 from slmdeploy.export.mil.overflow import OverflowWatch
 from slmdeploy.export.mil.package import Package, open_package
 from slmdeploy.progress import Progress, Step
-from slmdeploy.runtime.coreml import CoremlRunner, EvaluatorEngine, find_packages
+from slmdeploy.runtime.coreml import CoremlRunner, find_packages
 from slmdeploy.runtime.protocol import InvokeRequest, ScoreRequest
-from slmdeploy.steps.evaluated import EVALUATED_RUNTIMES
+from slmdeploy.steps.evaluated import evaluator
 
 __all__ = ["BundleInspection", "FunctionInfo", "inspect_bundle"]
 
@@ -92,14 +94,20 @@ def inspect_bundle(path: Path, *, run: bool, progress: Progress) -> BundleInspec
         EvaluationError: The package has an operator that cannot be evaluated.
     """
     bundle = open_bundle(path)
+    with TemporaryDirectory() as scratch:
+        return _inspected(bundle, _packages(bundle, Path(scratch)), run=run, progress=progress)
+
+
+def _inspected(
+    bundle: Bundle, packages: dict[str, Package], *, run: bool, progress: Progress
+) -> BundleInspection:
     manifest = bundle.manifest
-    packages = _packages(bundle)
     watch, reason = _watched(bundle, packages, run=run, progress=progress)
     found = [finding for package in packages.values() for finding in lint(package)]
     ran = ", ".join(manifest.artifact.methods)
     return BundleInspection(
         name=manifest.name,
-        path=path,
+        path=bundle.path,
         target=manifest.target,
         runtime=manifest.artifact.runtime,
         model=manifest.model.name,
@@ -117,11 +125,15 @@ def inspect_bundle(path: Path, *, run: bool, progress: Progress) -> BundleInspec
     )
 
 
-def _packages(bundle: Bundle) -> dict[str, Package]:
-    if bundle.manifest.artifact.runtime not in EVALUATED_RUNTIMES:
+def _packages(bundle: Bundle, scratch: Path) -> dict[str, Package]:
+    """The artifact's packages; ExecuTorch's delegate has one in the file, which is unpacked."""
+    artifact = bundle.manifest.artifact
+    if not artifact.core_ml:
         return {}
-    found = find_packages(bundle.artifact_path)
-    return {name: open_package(path) for name, path in found.items()}
+    path = bundle.artifact_path
+    if artifact.backend is not None:
+        path = read_delegated(path, scratch).package
+    return {name: open_package(found) for name, found in find_packages(path).items()}
 
 
 def _deployment_target(packages: Mapping[str, Package]) -> str | None:
@@ -185,9 +197,7 @@ def _watched(
     if not golden:
         return None, "the bundle has no golden inputs"
     watch = OverflowWatch()
-    runner = CoremlRunner(
-        EvaluatorEngine(bundle.artifact_path, "fp16", watch=watch), bundle.manifest
-    )
+    runner = CoremlRunner(evaluator(bundle, "fp16", watch=watch), bundle.manifest)
     progress(Step("run in float16"))
     if bundle.manifest.model.kind == "generic":
         count = sum(name.startswith("input.") for name in golden)

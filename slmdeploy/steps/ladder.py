@@ -20,7 +20,7 @@ from slmdeploy.runtime.protocol import (
     Sampling,
     ScoreRequest,
 )
-from slmdeploy.steps.evaluated import EVALUATED_RUNTIMES, Evaluated, evaluated
+from slmdeploy.steps.evaluated import Evaluated, evaluated
 from slmdeploy.steps.ready import ready
 from slmdeploy.verify.ladder import Rung, climb
 from slmdeploy.verify.thresholds import RungKind
@@ -99,7 +99,7 @@ def climb_bundle(
     """
     ran = {} if outputs is None else outputs
     generic = bundle.manifest.model.kind == "generic"
-    if bundle.manifest.artifact.runtime in EVALUATED_RUNTIMES:
+    if bundle.manifest.artifact.core_ml:
         here = [_evaluated_rung(way, bundle, golden, progress) for way in evaluated(bundle)]
     else:
         here = [_runtime_rung("artifact", bundle, host, golden, progress)]

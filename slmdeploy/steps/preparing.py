@@ -106,7 +106,7 @@ class Preparation:
         profiles = [load_target(target, self.targets_dirs) for target in self.targets]
         for profile in profiles:
             if refusal(profile.runtime, recipe, profile.export) is None:
-                recipe = fitted(profile.runtime, recipe)
+                recipe = fitted(profile.runtime, recipe, profile.export)
         return recipe
 
     def export(self, target: str, adapter: str | None = None) -> Exported:

@@ -152,7 +152,7 @@ def push_to(
         DeviceError: The device is away, refuses us, is in use or has no room.
         HostError: This computer cannot make the runner.
     """
-    if bundle.manifest.artifact.runtime == "coreml":  # no board could do anything with it
+    if bundle.manifest.artifact.core_ml:  # no board could do anything with it
         refuse_without_runner(bundle, device)
     progress(Step(f"connect to {device.name}"))
     with closing(retried(lambda: connect(device), Patience(CONNECT_SECONDS))) as transport:

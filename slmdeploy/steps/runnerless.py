@@ -15,7 +15,6 @@ from slmdeploy.target.load import load_target
 __all__ = ["no_runner_reason", "refuse_android", "refuse_apps", "refuse_without_runner"]
 
 ANDROID = "there is no runner for Android's C library yet"
-_COREML = "coreml"
 CORE_ML = "Core ML runs in an app, on Apple's systems alone"
 
 
@@ -24,9 +23,9 @@ def no_runner_reason(bundle: Bundle, device: Device) -> str | None:
 
     The device decides (whatever is reached by adb is Android), then the bundle: its target's
     profile may say ``runner = "none"``. This computer runs every ExecuTorch artifact, to verify
-    it; a Core ML package nothing of ours runs anywhere.
+    it; what Core ML runs, by itself or as a delegate, nothing of ours runs anywhere.
     """
-    if bundle.manifest.artifact.runtime == _COREML:
+    if bundle.manifest.artifact.core_ml:
         return CORE_ML
     if device.transport == "adb":
         return ANDROID
@@ -63,7 +62,7 @@ def refuse_apps(targets: Iterable[str], dirs: Sequence[Path] = ()) -> None:
     """
     for target in targets:
         with suppress(UsageError):
-            if load_target(target, dirs).runtime != _COREML:
+            if not load_target(target, dirs).core_ml:
                 continue
             raise DeviceError(
                 f"Nothing of ours measures target {target!r}: {CORE_ML}.",

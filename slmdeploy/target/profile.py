@@ -153,6 +153,20 @@ class TargetProfile(BaseModel):
             return {**data, "export": options.model_validate(given)}
         return data
 
+    @property
+    def core_ml(self) -> bool:
+        """Whether Core ML runs the artifact, by itself or as ExecuTorch's delegate: in an app."""
+        return self.runtime == "coreml" or self._delegates_to_core_ml
+
+    @property
+    def exporter(self) -> str:
+        """Name of the exporter that makes the artifact."""
+        return "executorch-coreml" if self._delegates_to_core_ml else self.runtime
+
+    @property
+    def _delegates_to_core_ml(self) -> bool:
+        return isinstance(self.export, ExecutorchOptions) and self.export.core_ml
+
     @model_validator(mode="after")
     def _export_goes_with_the_runtime(self) -> TargetProfile:
         if not isinstance(self.export, OPTIONS[self.runtime]):
@@ -183,4 +197,4 @@ def with_recipe(profile: TargetProfile, recipe: Recipe) -> TargetProfile:
             f"Target {profile.name!r} cannot run recipe {recipe.name!r}: {reason}.",
             hint="Run: slmdeploy targets show " + profile.name,
         )
-    return profile.model_copy(update={"recipe": fitted(profile.runtime, recipe)})
+    return profile.model_copy(update={"recipe": fitted(profile.runtime, recipe, profile.export)})

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from slmdeploy.compress.recipe import EmbeddingSpec, LinearSpec, PaletteSpec, Recipe
 from slmdeploy.export.forms import form_refusal
-from slmdeploy.export.options import CoremlOptions, ExportOptions
+from slmdeploy.export.options import CoremlOptions, ExecutorchOptions, ExportOptions
 
 __all__ = ["fitted", "refusal"]
 
@@ -37,9 +37,9 @@ def refusal(runtime: str, recipe: Recipe, options: ExportOptions | None = None) 
         runtime: Name of the runtime, as in ``"executorch"``.
         recipe: The recipe; its name is in the reason.
         options: Of the runtime's exporter, where they decide: how old a system a Core ML
-            package shall load on.
+            package shall load on, and whether ExecuTorch hands all to Core ML.
     """
-    if runtime == "coreml":
+    if _in_core_ml(runtime, options):
         target = options.deployment_target if isinstance(options, CoremlOptions) else "iOS18"
         return _coreml(recipe, target)
     judge = _JUDGES.get(runtime)
@@ -49,9 +49,16 @@ def refusal(runtime: str, recipe: Recipe, options: ExportOptions | None = None) 
     return form_refusal(runtime, recipe) or lost or judge(recipe)
 
 
-def fitted(runtime: str, recipe: Recipe) -> Recipe:
+def fitted(runtime: str, recipe: Recipe, options: ExportOptions | None = None) -> Recipe:
     """A recipe with what a runtime adds to it: Core ML holds all floats in float16."""
-    return recipe.model_copy(update={"floats": "fp16"}) if runtime == "coreml" else recipe
+    if not _in_core_ml(runtime, options):
+        return recipe
+    return recipe.model_copy(update={"floats": "fp16"})
+
+
+def _in_core_ml(runtime: str, options: ExportOptions | None) -> bool:
+    """Whether the weights lie in a Core ML package, be it in a file of ExecuTorch's."""
+    return runtime == "coreml" or (isinstance(options, ExecutorchOptions) and options.core_ml)
 
 
 def _executorch(recipe: Recipe) -> str | None:

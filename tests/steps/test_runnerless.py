@@ -15,14 +15,18 @@ from tests.bundle.bundles import manifest
 LOCAL = Device(name="local", transport="local")
 
 
-@pytest.fixture
-def package(tmp_path):
+PACKAGE = {"file": "model.mlpackage", "runtime": "coreml"}
+DELEGATE = {"backend": "coreml", "kernels": None}
+
+
+@pytest.fixture(params=[PACKAGE, DELEGATE], ids=["package", "delegate"])
+def package(request, tmp_path):
     made = manifest()
-    artifact = made.artifact.model_copy(update={"file": "model.mlpackage", "runtime": "coreml"})
+    artifact = made.artifact.model_copy(update=request.param)
     return Bundle(tmp_path, made.model_copy(update={"artifact": artifact, "runner": "none"}))
 
 
-def test_a_core_ml_package_runs_in_an_app_alone(package):
+def test_what_core_ml_runs_runs_in_an_app_alone(package):
     with pytest.raises(DeviceError, match="Core ML runs in an app") as caught:
         refuse_without_runner(package, LOCAL)
     assert "slmdeploy runs import FILE" in str(caught.value.hint)
@@ -34,8 +38,12 @@ def test_it_is_not_pushed_anywhere(package):
         push_to(package, LOCAL, progress=silent)
 
 
-def test_a_whole_run_is_refused_before_anything_is_exported():
-    with pytest.raises(DeviceError, match=r"target 'mac-m-coreml'.*Core ML") as caught:
-        refuse_apps(["local-executorch", "mac-m-coreml"])
-    assert "runs import FILE --target mac-m-coreml" in str(caught.value.hint)
+@pytest.mark.parametrize("target", ["mac-m-coreml", "iphone15-executorch-coreml"])
+def test_a_whole_run_is_refused_before_anything_is_exported(target):
+    with pytest.raises(DeviceError, match=rf"target '{target}'.*Core ML") as caught:
+        refuse_apps(["local-executorch", target])
+    assert f"runs import FILE --target {target}" in str(caught.value.hint)
+
+
+def test_what_runs_elsewhere_and_what_is_not_known_is_left_to_others():
     refuse_apps(["local-executorch", "no-such-target"])

@@ -40,3 +40,21 @@ def test_a_recipe_that_does_not_run_there_is_refused_by_name():
 def test_a_profile_cannot_be_changed_in_place():
     with pytest.raises(ValidationError):
         load_target("rpi5-executorch").threads = 1
+
+
+def test_a_target_of_the_core_ml_delegate_has_an_exporter_of_its_own():
+    delegate = load_target("iphone15-executorch-coreml")
+    assert (delegate.runtime, delegate.exporter, delegate.core_ml) == (
+        *("executorch", "executorch-coreml"),
+        True,
+    )
+    package, board = load_target("iphone15-coreml"), load_target("rpi5-executorch")
+    assert (package.exporter, package.core_ml) == ("coreml", True)
+    assert (board.exporter, board.core_ml) == ("executorch", False)
+
+
+def test_the_delegate_refuses_a_recipe_with_the_nearest_that_it_takes():
+    delegate = load_target("iphone15-executorch-coreml")
+    assert with_recipe(delegate, BUILTIN_RECIPES["palette4"]).recipe.floats == "fp16"
+    with pytest.raises(RecipeError, match=r"quantizes no activations.*use the recipe 'w8'"):
+        with_recipe(delegate, BUILTIN_RECIPES["8da8w"])

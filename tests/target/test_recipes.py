@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from slmdeploy.compress.recipe import BUILTIN_RECIPES, LinearSpec, Recipe
-from slmdeploy.export.options import CoremlOptions
+from slmdeploy.export.options import CoremlOptions, ExecutorchOptions
 from slmdeploy.target.recipes import fitted, refusal
 
 
@@ -78,3 +78,11 @@ def test_ios_17_refuses_by_name_what_came_with_ios_18(name, said):
 def test_core_ml_rounds_all_floats_to_what_a_package_holds():
     assert fitted("coreml", BUILTIN_RECIPES["w8"]).floats == "fp16"
     assert fitted("executorch", BUILTIN_RECIPES["w8"]) is BUILTIN_RECIPES["w8"]
+
+
+@pytest.mark.parametrize("recipe", BUILTIN_RECIPES.values(), ids=lambda r: r.name)
+def test_executorchs_core_ml_delegate_takes_what_core_ml_takes(recipe):
+    delegate = ExecutorchOptions(backend="coreml")
+    assert refusal("executorch", recipe, delegate) == refusal("coreml", recipe)
+    assert fitted("executorch", recipe, delegate).floats == "fp16"
+    assert fitted("executorch", recipe, ExecutorchOptions()) is recipe

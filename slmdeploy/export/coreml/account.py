@@ -23,7 +23,7 @@ _COMPONENTS = (
     ("embedding", re.compile(r"(^|_)embedding_weight")),
     ("head", re.compile(r"(^|_)head_weight")),
     ("linear layers", re.compile(r"_(qkv|o|gate_up|down)_weight")),
-    ("rotary tables", re.compile(r"^(cos|sin)(_|$)")),
+    ("rotary tables", re.compile(r"(^|_)(cos|sin)(_|$)")),
     ("norms", re.compile(r"norm_weight")),
 )
 _BLOB = struct.Struct("<IIQQ")

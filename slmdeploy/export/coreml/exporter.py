@@ -26,11 +26,11 @@ from slmdeploy.export.plugin import Golden
 from slmdeploy.model.decoder import Decoder
 from slmdeploy.progress import Progress, Step, silent
 
-__all__ = ["DECODE", "PREFILL", "export"]
+__all__ = ["DECODE", "NOTES", "PREFILL", "cache_info", "export", "require_chunk"]
 
 DECODE, PREFILL = "decode", "prefill"
 
-_NOTES = (
+NOTES = (
     "Compute, states and logits are float16; token ids, positions and row numbers are int32.",
     "A chunk is filled up with id 0; what that writes is seen by nothing, and written over.",
     "A chunk that would reach beyond the cache starts earlier, at capacity - chunk.",
@@ -65,19 +65,14 @@ def export(
         ExportError: The model does not go into float16, or a part of it cannot be lowered.
     """
     decoder = compressed.module
-    if options.prefill_chunk > decoder.positions:
-        raise ExportError(
-            f"A chunk of {options.prefill_chunk} tokens is longer than the cache of "
-            f"{decoder.positions}.",
-            hint="Set the target's prefill_chunk, or choose a larger --context.",
-        )
+    require_chunk(decoder, options.prefill_chunk)
     plain = plain_decoder(compressed)
     tied = plain.head.weight is plain.embedding.get_parameter("weight")
     steps = _steps(plain, options)
     logits = _traced(steps, options, golden, progress)
     carry(plain, compressed)
     packages = _write(steps, options, destination, progress)
-    cache = _cache_info(plain)
+    cache = cache_info(plain)
     size = account.folder_bytes(destination)
     return Artifact(
         path=destination,
@@ -90,13 +85,26 @@ def export(
             artifact=size, cache=cache.bytes, logits=2 * decoder.config.vocab_size
         ),
         versions=installed_versions(),
-        notes=_NOTES if options.states else (*_NOTES, *_STATELESS),
+        notes=NOTES if options.states else (*NOTES, *_STATELESS),
         cache=cache,
         context=context,
         prefill_chunk=options.prefill_chunk,
         logits=options.logits,
         traced=logits,
     )
+
+
+def require_chunk(decoder: Decoder, chunk: int) -> None:
+    """Refuse a chunk that no cache has room for.
+
+    Raises:
+        ExportError: It is longer than the cache.
+    """
+    if chunk > decoder.positions:
+        raise ExportError(
+            f"A chunk of {chunk} tokens is longer than the cache of {decoder.positions}.",
+            hint="Set the target's prefill_chunk, or choose a larger --context.",
+        )
 
 
 def _steps(plain: Decoder, options: CoremlOptions) -> dict[str, DecoderStep]:
@@ -151,7 +159,8 @@ def _methods(packages: dict[str, Path]) -> dict[str, MethodInfo]:
     return methods
 
 
-def _cache_info(plain: Decoder) -> CacheInfo:
+def cache_info(plain: Decoder) -> CacheInfo:
+    """What the manifest says of the cache."""
     config = plain.config
     return CacheInfo(
         layout="[layers, 1, kv_heads, capacity, head_dim]",

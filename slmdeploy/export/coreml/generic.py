@@ -25,7 +25,7 @@ from slmdeploy.export.coreml.versions import installed_versions
 from slmdeploy.export.options import CoremlOptions
 from slmdeploy.progress import Progress, Step, silent
 
-__all__ = ["METHOD", "export_module", "narrowed"]
+__all__ = ["METHOD", "NamedModule", "export_module", "narrowed", "plain_module", "run_module"]
 
 METHOD = "main"
 
@@ -33,7 +33,7 @@ _DTYPES = (torch.float32, torch.int32)
 _INT32 = torch.iinfo(torch.int32)
 
 
-class _Named(nn.Module):
+class NamedModule(nn.Module):
     """Takes int32 for int64, and gives a tuple of tensors."""
 
     def __init__(self, module: nn.Module, inputs: Sequence[torch.dtype], outputs: int) -> None:
@@ -109,9 +109,9 @@ def export_module(
         raise ExportError(f"There are {len(inputs)} example inputs, but {len(input_names)} names.")
     progress(Step("convert to Core ML"))
     examples = narrowed(inputs, input_names)
-    plain = _plain(compressed.module)
-    named = _Named(plain, [value.dtype for value in inputs], len(output_names)).eval()
-    outputs = _run(named, examples)
+    plain = plain_module(compressed.module)
+    named = NamedModule(plain, [value.dtype for value in inputs], len(output_names)).eval()
+    outputs = run_module(named, examples)
     for name, value in zip(output_names, outputs, strict=True):
         if not isinstance(value, Tensor):
             raise ExportError(f"Output {name!r} is {type(value).__name__}, not a tensor.")
@@ -145,7 +145,7 @@ def export_module(
 
 
 @torch.no_grad()
-def _plain(module: nn.Module) -> nn.Module:
+def plain_module(module: nn.Module) -> nn.Module:
     """The module with plain layers in the place of compressed ones, all in float16's values."""
     shared: dict[int, Any] = {id(value): value for value in (*module.parameters(),)}
     made = copy.deepcopy(module, memo=dict(shared))
@@ -163,7 +163,12 @@ def _plain(module: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def _run(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def run_module(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """What a module gives for its examples.
+
+    Raises:
+        ExportError: Its own code fails on them.
+    """
     try:
         given: tuple[Tensor, ...] = module(*inputs)
     except ExportError:

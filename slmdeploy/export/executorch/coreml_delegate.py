@@ -1,103 +1,128 @@
-"""ExecuTorch's Core ML delegate: a decoder step lowered whole, and read back out of the file.
+"""ExecuTorch's Core ML delegate: modules lowered whole, each a method, their weights once.
 
-The delegate's bytes are a package, flattened by ExecuTorch's own ``executorchcoreml``; unpacked
-it goes through the evaluator of saved packages, like any other.
+ExecuTorch converts each method to a package and joins them (``POSITIONAL`` in its
+``coreml_preprocess.py``): one package in the file, a function a method. States would not be
+shared: on the device each loaded method is a model of its own that makes its own state
+(``ETCoreMLModel.mm``), and the frameworks that ExecuTorch publishes know no states at all
+(pytorch/executorch#7432). So nothing here has any; what outlives a call goes in and comes out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import torch
 from executorch.exir import EdgeProgramManager, to_edge_transform_and_lower
 from torch import Tensor, nn
 
 from slmdeploy.errors import ExportError
-from slmdeploy.export.coreml.carry import handed_over
+from slmdeploy.export.coreml.carry import handed_over, require_exact
 from slmdeploy.export.coreml.converting import translated
 from slmdeploy.export.coreml.shim import coremltools, require_mended
 from slmdeploy.export.executorch.lowering import EDGE_CONFIG
 from slmdeploy.export.litert.quiet import quiet
-from slmdeploy.export.options import DeploymentTarget
+from slmdeploy.export.options import ComputeUnits
 
 with quiet():
-    from executorch.backends.apple.coreml import executorchcoreml
     from executorch.backends.apple.coreml.compiler import CoreMLBackend
     from executorch.backends.apple.coreml.partition import CoreMLPartitioner
-    from executorch.exir._serialize._program import deserialize_pte_binary
 
-__all__ = ["BACKEND", "lower_to_coreml", "unpacked_delegate"]
+__all__ = ["DelegateMethod", "lower_to_coreml"]
 
-BACKEND = "CoreMLBackend"
-_PACKAGE = "*.mlpackage"
+_UNITS: Mapping[ComputeUnits, str] = {
+    "all": "ALL",
+    "cpuOnly": "CPU_ONLY",
+    "cpuAndGPU": "CPU_AND_GPU",
+    "cpuAndNeuralEngine": "CPU_AND_NE",
+}
+
+
+@dataclass(frozen=True)
+class DelegateMethod:
+    """A method to be.
+
+    Attributes:
+        module: Changes no buffer; gives a tuple of tensors.
+        inputs: Examples, in the order of the module's arguments.
+    """
+
+    module: nn.Module
+    inputs: tuple[Tensor, ...]
 
 
 def lower_to_coreml(
-    module: nn.Module, inputs: Mapping[str, Tensor], *, target: DeploymentTarget = "iOS18"
+    methods: Mapping[str, DelegateMethod],
+    *,
+    units: ComputeUnits = "cpuAndNeuralEngine",
+    constants: Mapping[str, int] | None = None,
 ) -> EdgeProgramManager:
-    """Lower a module whole into one Core ML delegate; buffers that it writes become states.
+    """Lower each method whole into one delegate for iOS 18.
 
     Args:
-        module: Writes its cache as a blend over all of it (``onehot``): a place that is known
-            when it runs is no static slice. What was carried is in its buffers.
-        inputs: Examples by name, in the order of the module's arguments.
-        target: Oldest system that shall load it; states need iOS 18.
+        methods: By name. What was carried (``carry``) is in their modules' buffers.
+        units: What the delegate shall let Core ML use; the file says it.
+        constants: Methods without inputs that give a number.
 
     Raises:
-        ExportError: A part of the module stays outside the delegate.
+        ExportError: A part of a module stays outside the delegate, or changes a buffer.
     """
     require_mended()
-    specs = CoreMLBackend.generate_compile_specs(
-        minimum_deployment_target=getattr(coremltools.target, target),
-        compute_precision=coremltools.precision.FLOAT16,
-        compute_unit=coremltools.ComputeUnit.CPU_AND_NE,
-        model_type=CoreMLBackend.MODEL_TYPE.MODEL,
-    )
-    module.eval().requires_grad_(requires_grad=False)
-    with translated(), quiet(), torch.no_grad(), handed_over(module):
-        exported = torch.export.export(module, tuple(inputs.values()), strict=False)
-        edge = to_edge_transform_and_lower(
-            exported,
-            partitioner=[CoreMLPartitioner(compile_specs=specs, take_over_mutable_buffer=True)],
-            compile_config=EDGE_CONFIG,
-        )
-    outside = _outside(edge)
+    require_exact()
+    for method in methods.values():
+        method.module.eval().requires_grad_(requires_grad=False)
+    with translated(), quiet(), torch.no_grad():
+        exported = {
+            name: torch.export.export(method.module, method.inputs, strict=False)
+            for name, method in methods.items()
+        }
+        with ExitStack() as stack:
+            for method in methods.values():
+                stack.enter_context(handed_over(method.module))
+            edge = to_edge_transform_and_lower(
+                exported,
+                partitioner=[
+                    CoreMLPartitioner(compile_specs=_specs(units), take_over_mutable_buffer=False)
+                ],
+                compile_config=EDGE_CONFIG,
+                constant_methods=dict(constants or {}),
+            )
+    for name in methods:
+        _require_stateless(name, edge.exported_program(name))
+    outside = sorted({one for name in methods for one in _outside(edge, name)})
     if outside:
-        raise ExportError(f"Operators stayed outside the Core ML delegate: {', '.join(outside)}.")
+        raise ExportError(
+            f"Operators stayed outside the Core ML delegate: {', '.join(outside)}.",
+            hint="Replace them in the model by others, or export for a target of runtime 'coreml'.",
+        )
     return edge
 
 
-def _outside(edge: EdgeProgramManager) -> list[str]:
-    graph = edge.exported_program().graph
+def _specs(units: ComputeUnits) -> list[object]:
+    """Weights are shared by default, as ``POSITIONAL``."""
+    found: list[object] = CoreMLBackend.generate_compile_specs(
+        minimum_deployment_target=coremltools.target.iOS18,
+        compute_precision=coremltools.precision.FLOAT16,
+        compute_unit=coremltools.ComputeUnit[_UNITS[units]],
+        model_type=CoreMLBackend.MODEL_TYPE.MODEL,
+    )
+    return found
+
+
+def _require_stateless(name: str, program: torch.export.ExportedProgram) -> None:
+    """Refuse buffers that change: as states methods would not share them."""
+    changed = sorted(set(program.graph_signature.buffers_to_mutate.values()))
+    if changed:
+        raise ExportError(
+            f"Method {name!r} changes {', '.join(changed)}, which a method of the Core ML delegate "
+            "would keep for itself.",
+            hint="Give it in and out of the module.",
+        )
+
+
+def _outside(edge: EdgeProgramManager, method: str) -> list[str]:
+    graph = edge.exported_program(method).graph
     names = [str(node.target) for node in graph.nodes if node.op == "call_function"]
     own = ("executorch_call_delegate", "getitem")
-    return sorted({name for name in names if not any(part in name for part in own)})
-
-
-def unpacked_delegate(pte: Path, folder: Path) -> Path:
-    """Unpack the one Core ML delegate of a ``.pte``.
-
-    Args:
-        pte: The file.
-        folder: Where to; it exists.
-
-    Returns:
-        The ``.mlpackage`` in it.
-
-    Raises:
-        ExportError: There is no such delegate, or it is no package.
-    """
-    with quiet():
-        file: Any = deserialize_pte_binary(pte.read_bytes())
-        program = getattr(file, "program", file)
-    found = {delegate.id for plan in program.execution_plan for delegate in plan.delegates}
-    if found != {BACKEND} or len(program.backend_delegate_data) != 1:
-        raise ExportError(f"{pte.name} has no single delegate {BACKEND}, but {sorted(found)}.")
-    data = bytes(program.backend_delegate_data[0].data)
-    executorchcoreml.unflatten_directory_contents(data, str(folder))
-    packages = sorted(folder.rglob(_PACKAGE))
-    if len(packages) != 1:
-        raise ExportError(f"The Core ML delegate of {pte.name} holds no single package.")
-    return packages[0]
+    return [name for name in names if not any(part in name for part in own)]

@@ -1,55 +1,34 @@
-"""The Core ML delegate is unpacked from the .pte, and its package computes what torch does."""
+"""The package within a ``.pte`` is read back, and its methods compute what torch does."""
 
 from __future__ import annotations
+
+import json
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from slmdeploy.compress.quantize import compress
-from slmdeploy.compress.recipe import BUILTIN_RECIPES
-from slmdeploy.errors import ExportError
-from slmdeploy.export.coreml.carry import carry
-from slmdeploy.export.coreml.plain import plain_decoder
-from slmdeploy.export.coreml.steps import DecoderStep, step_inputs
-from slmdeploy.export.executorch.coreml_delegate import lower_to_coreml, unpacked_delegate
-from slmdeploy.export.mil.evaluate import Evaluator
+from slmdeploy.errors import EvaluationError, ExportError, ModelReadError
+from slmdeploy.export.artifact import MethodInfo, TensorInfo
+from slmdeploy.export.executorch.coreml_account import write
+from slmdeploy.export.executorch.coreml_delegate import DelegateMethod, lower_to_coreml
+from slmdeploy.export.executorch.delegated import read_delegated
 from slmdeploy.export.mil.package import open_package
-from slmdeploy.target.recipes import fitted
-from tests.export.coreml.test_carry import decoder
-
-TOKENS = (5, 9, 17)
-RECIPES = {"fp16": None, "w4-g32": "constexpr_blockwise_shift_scale", "palette4": "constexpr_lut"}
+from slmdeploy.runtime.coreml import EvaluatorEngine
+from slmdeploy.runtime.delegated import DelegateEngine
 
 
-def call(token: int, place: int) -> dict[str, torch.Tensor]:
-    return {"ids": torch.tensor([[token]]).int(), "position": torch.tensor([place]).int()}
+class Scaled(nn.Module):
+    """Uses its second input first, so that the delegate takes them in another order."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 32)
 
-@pytest.mark.parametrize(
-    "name", ["w4-g32", *(pytest.param(n, marks=pytest.mark.slow) for n in ("fp16", "palette4"))]
-)
-def test_the_inner_package_computes_what_the_compressed_model_does(name, tmp_path):
-    model = compress(decoder(), fitted("coreml", BUILTIN_RECIPES[name]))
-    plain = plain_decoder(model)
-    step = DecoderStep(plain, "onehot", states=True, last=False).eval()
-    with torch.no_grad():
-        expected = [step(*call(token, place).values()) for place, token in enumerate(TOKENS)]
-    step.k_cache.zero_()
-    step.v_cache.zero_()
-    carry(plain, model)
-    lowered = lower_to_coreml(step, step_inputs(1, last=False))
-    with (tmp_path / "model.pte").open("wb") as file:
-        lowered.to_executorch().write_to_file(file)
-    package = open_package(unpacked_delegate(tmp_path / "model.pte", tmp_path))
-    kinds = {one.kind for one in package.functions["main"].operations}
-    assert RECIPES[name] is None or any(kind.startswith(RECIPES[name]) for kind in kinds)
-    evaluator = Evaluator(package)
-    for place, (token, wanted) in enumerate(zip(TOKENS, expected, strict=True)):
-        inputs = {key: value.numpy() for key, value in call(token, place).items()}
-        (given,) = evaluator.run("main", inputs).values()
-        assert np.abs(given - wanted.numpy()).max() <= 1e-5
+    def forward(self, x: torch.Tensor, by: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        scaled = by * 3
+        return self.linear(x) * scaled, scaled
 
 
 class Diagonal(nn.Module):
@@ -59,9 +38,148 @@ class Diagonal(nn.Module):
         return torch.diagonal_copy(x + 1) * 2
 
 
+class Counting(nn.Module):
+    """Changes a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.add_(x)
+        return self.seen * 2
+
+
+def examples(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(rows)
+    return torch.randn(rows, 64, generator=generator), torch.randn(1, generator=generator)
+
+
+def described(rows: int) -> MethodInfo:
+    names = (("x", (rows, 64)), ("by", (1,))), (("y", (rows, 32)), ("scaled", (1,)))
+    inputs, outputs = (
+        tuple(TensorInfo(name=name, shape=shape, dtype="float32") for name, shape in group)
+        for group in names
+    )
+    return MethodInfo(
+        inputs=inputs,
+        outputs=outputs,
+        delegated_ops=1,
+        total_ops=1,
+        delegates=1,
+        planned_bytes=0,
+    )
+
+
+@pytest.fixture(scope="module")
+def module():
+    torch.manual_seed(3)
+    made = Scaled()
+    for parameter in made.parameters():  # float16 holds them, so that nothing is rounded
+        parameter.data = parameter.data.half().float()
+    return made.eval()
+
+
+@pytest.fixture(scope="module")
+def shared(module, tmp_path_factory):
+    """A file with two methods of one module."""
+    path = tmp_path_factory.mktemp("shared") / "model.pte"
+    methods = {f"rows_{rows}": DelegateMethod(module, examples(rows)) for rows in (1, 5)}
+    write(lower_to_coreml(methods, units="cpuAndGPU", constants={"get_rows": 5}), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def single(module, tmp_path_factory):
+    """A file with one method."""
+    path = tmp_path_factory.mktemp("single") / "model.pte"
+    write(lower_to_coreml({"forward": DelegateMethod(module, examples(2))}), path)
+    return path
+
+
+def test_methods_are_functions_of_one_package_that_has_their_weights_once(shared, tmp_path):
+    inner = read_delegated(shared, tmp_path)
+    assert set(inner.calls) == {"rows_1", "rows_5"}  # a constant is no call
+    package = open_package(inner.package)
+    assert set(package.functions) == {"rows_1", "rows_5"}
+    assert package.deployment_target == "iOS18"
+    assert all(not function.states for function in package.functions.values())
+    weights = (inner.package / "Data/com.apple.CoreML/weights/weight.bin").stat().st_size
+    assert weights < 2 * 2 * 64 * 32
+    assert inner.flattened_bytes <= shared.stat().st_size
+
+
+def test_the_order_of_a_methods_arguments_is_found_in_its_call(shared, module, tmp_path):
+    inner = read_delegated(shared, tmp_path)
+    said = json.loads(next(tmp_path.rglob("metadata.json")).read_text())
+    order = said["methods"]["rows_5"]["inputNames"]
+    call = inner.calls["rows_5"]
+    assert (list(call.inputs), order) == (["x", "by"], ["by", "x"])
+    engine = DelegateEngine(
+        shared,
+        {"rows_1": described(1), "rows_5": described(5)},
+        lambda package: EvaluatorEngine(package, "fp32"),
+    )
+    for rows in (1, 5):
+        x, by = examples(rows)
+        engine.start()
+        given = engine.call(f"rows_{rows}", {"x": x.numpy(), "by": by.numpy()})
+        with torch.no_grad():
+            wanted = module(x, by)
+        assert np.abs(given["y"] - wanted[0].numpy()).max() < 1e-5
+        assert np.abs(given["scaled"] - wanted[1].numpy()).max() < 1e-5
+
+
+def test_one_method_has_the_package_as_its_delegates_bytes(single, module, tmp_path):
+    inner = read_delegated(single, tmp_path)
+    assert {name: call.function for name, call in inner.calls.items()} == {"forward": "main"}
+    engine = DelegateEngine(
+        single, {"forward": described(2)}, lambda package: EvaluatorEngine(package, "fp32")
+    )
+    x, by = examples(2)
+    given = engine.call("forward", {"x": x.numpy(), "by": by.numpy()})
+    with torch.no_grad():
+        assert np.abs(given["y"] - module(x, by)[0].numpy()).max() < 1e-5
+
+
+def test_the_unpacked_package_goes_with_the_engine(single):
+    engine = DelegateEngine(single, {}, lambda package: EvaluatorEngine(package, "fp32"))
+    package = engine.package
+    assert package.is_dir()
+    del engine
+    assert not package.exists()
+
+
+def test_a_manifest_that_says_other_arguments_is_told_of(single):
+    short = described(2).model_copy(update={"inputs": ()})
+    engine = DelegateEngine(
+        single,
+        {"forward": short, "another": short},
+        lambda package: EvaluatorEngine(package, "fp32"),
+    )
+    with pytest.raises(EvaluationError, match=r"'forward' has 2 inputs and 2 outputs in the file"):
+        engine.call("forward", {})
+    with pytest.raises(EvaluationError, match=r"no method 'another'; it has forward"):
+        engine.call("another", {})
+
+
+def test_the_file_says_what_core_ml_may_use(shared):
+    from executorch.exir._serialize._program import deserialize_pte_binary
+
+    plans = deserialize_pte_binary(shared.read_bytes()).program.execution_plan
+    specs = [one for plan in plans for each in plan.delegates for one in each.compile_specs]
+    assert {bytes(one.value) for one in specs if one.key == "compute_units"} == {b"cpu_and_gpu"}
+
+
 def test_what_stays_outside_the_delegate_is_refused_by_name():
     with pytest.raises(ExportError, match=r"stayed outside the Core ML delegate: .*diagonal"):
-        lower_to_coreml(Diagonal(), {"x": torch.ones(3, 3)})
+        lower_to_coreml({"forward": DelegateMethod(Diagonal(), (torch.ones(3, 3),))})
+
+
+def test_a_buffer_that_changes_is_refused_since_methods_would_not_share_it():
+    with pytest.raises(ExportError, match=r"'forward' changes seen, which") as caught:
+        lower_to_coreml({"forward": DelegateMethod(Counting(), (torch.ones(4),))})
+    assert "in and out of the module" in str(caught.value.hint)
 
 
 def test_a_file_without_the_delegate_is_refused(tmp_path):
@@ -69,5 +187,17 @@ def test_a_file_without_the_delegate_is_refused(tmp_path):
 
     program = to_edge(torch.export.export(nn.ReLU(), (torch.ones(2),))).to_executorch()
     (tmp_path / "plain.pte").write_bytes(program.buffer)
-    with pytest.raises(ExportError, match="no single delegate CoreMLBackend"):
-        unpacked_delegate(tmp_path / "plain.pte", tmp_path)
+    with pytest.raises(ModelReadError, match=r"plain\.pte is no program for Core ML: it holds 0"):
+        read_delegated(tmp_path / "plain.pte", tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 40, 4000])
+def test_a_file_that_was_cut_off_is_refused(single, tmp_path, keep):
+    (tmp_path / "cut.pte").write_bytes(single.read_bytes()[:keep])
+    with pytest.raises(ModelReadError, match=r"cut\.pte is"):
+        read_delegated(tmp_path / "cut.pte", tmp_path)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ModelReadError, match=r"none\.pte cannot be read"):
+        read_delegated(tmp_path / "none.pte", tmp_path)
