@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from slmdeploy.cli.console import Console, bytes_text, plain, table_text
+from slmdeploy.cli.delegates import delegates_text
 from slmdeploy.cli.options import bundle_argument, common
 from slmdeploy.cli.rungs import rungs_text
 
@@ -87,6 +88,7 @@ def _text(manifest: Manifest) -> str:
         ("recipe", f"{manifest.recipe.name}: {manifest.recipe.description}"),
         ("runtime", _runtime(manifest)),
         ("artifact", f"{artifact.file}, {bytes_text(artifact.bytes)}"),
+        ("delegates", delegates_text(manifest)),
         ("context", manifest.context and f"{manifest.context} tokens"),
         ("cache", cache and f"{cache.dtype} {cache.layout}, {bytes_text(cache.bytes)}"),
         ("predicted peak", f"{bytes_text(manifest.memory.predicted_peak)} (estimate)"),

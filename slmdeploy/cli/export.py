@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from slmdeploy.cli.console import Console, bytes_text, table_text
+from slmdeploy.cli.delegates import share_text
 from slmdeploy.cli.options import (
     common,
     dry_run_option,
@@ -22,7 +23,7 @@ from slmdeploy.cli.outcome import finish
 from slmdeploy.cli.parity import parity_document, parity_text
 
 if TYPE_CHECKING:
-    from slmdeploy.bundle.manifest import DelegationInfo, Manifest, MethodInfo
+    from slmdeploy.bundle.manifest import Manifest
     from slmdeploy.model.request import ModelRequest
     from slmdeploy.pipeline import Exported
 
@@ -96,7 +97,7 @@ def _sizes(manifest: Manifest) -> str:
     artifact = manifest.artifact
     rows = [(row.component, row.bytes) for row in artifact.bytes_by_component]
     shares = [
-        f"  {name}: {_share(method, name, manifest.delegation)}"
+        f"  {name}: {share_text(method, name, manifest.delegation)}"
         for name, method in artifact.methods.items()
     ]
     memory = manifest.memory
@@ -107,15 +108,3 @@ def _sizes(manifest: Manifest) -> str:
             f"  predicted peak on the device: {bytes_text(memory.predicted_peak)} (estimate)",
         ]
     )
-
-
-def _share(method: MethodInfo, name: str, measured: DelegationInfo | None) -> str:
-    if method.delegated_ops is not None:
-        return f"{method.delegated_ops} of {method.total_ops} operators in delegates"
-    if measured is not None and measured.method == name:
-        taker = measured.delegate or "a delegate"
-        return (
-            f"{measured.delegated_ops} of {measured.total_ops} operators in {taker} on this "
-            f"computer ({measured.arch})"
-        )
-    return f"{method.total_ops} operators; the runtime chooses on the device what it delegates"
