@@ -99,10 +99,11 @@ def plan_decoder(
         ExportError: The context is beyond the model's.
         MissingExtraError: The exporter's packages are not installed.
     """
-    exporter, options = find_exporter(profile.exporter), profile.export
+    options = profile.export
     if model.config is None:
         raise ModelReadError(f"{model.name} is not a decoder.")
     chosen = choose_context(model.config, context or options.context)
+    exporter = find_exporter(profile.runtime)  # late: its packages take seconds to import
     prompt = golden_prompt(model, chunk=options.longest_chunk, context=chosen)
     source = {
         "tool": __version__,
