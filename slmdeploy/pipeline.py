@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
 from slmdeploy.errors import UsageError
 from slmdeploy.progress import Progress, silent
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from slmdeploy.device.types import Device
     from slmdeploy.model.request import ModelRequest
     from slmdeploy.runtime.protocol import Sampling
+    from slmdeploy.steps.measuring import Measuring
     from slmdeploy.steps.provisioning import Provisioned, Unprovisioned
     from slmdeploy.store.record import Record
     from slmdeploy.store.records import Store
@@ -461,14 +462,13 @@ def run(
     verify: bool = True,
     fetch: bool = False,
     targets_dirs: Sequence[Path] = (),
-    use: Use | None = None,
-    store: str | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
+    **measuring: Unpack[Measuring],
 ) -> tuple[Attempt[Record], ...]:
     """All of it: export, verify, push and bench; a record for each target and device.
 
-    The subject of an attempt is ``<target> on <device>``.
+    The subject of an attempt is ``<target> on <device>``; the arguments are those of both.
     """
     from slmdeploy.steps.runnerless import refuse_android, refuse_apps
 
@@ -491,7 +491,7 @@ def run(
         if one.value is None or dry_run:
             results.append(Attempt(one.subject, None, one.error))
             continue
-        on = bench(one.value.bundle, devices=devices, use=use, store=store, progress=progress)
+        on = bench(one.value.bundle, devices=devices, progress=progress, **measuring)
         results += [Attempt(f"{one.subject} on {it.subject}", it.value, it.error) for it in on]
     return tuple(results)
 

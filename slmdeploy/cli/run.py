@@ -21,6 +21,7 @@ from slmdeploy.cli.options import (
     store_option,
     target_option,
     targets_dir_option,
+    workload_options,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = ["command"]
 @export_options
 @fetch_option
 @targets_dir_option
+@workload_options
 @settings_options
 @store_option
 @dry_run_option
@@ -54,6 +56,10 @@ def command(
     no_verify: bool,
     fetch: bool,
     targets_dirs: tuple[Path, ...],
+    prompt: int | None,
+    generate: int | None,
+    runs: int | None,
+    threads: int | None,
     use: Use,
     store: str | None,
     dry_run: bool,
@@ -76,6 +82,10 @@ def command(
             verify=not no_verify,
             fetch=fetch,
             targets_dirs=targets_dirs,
+            prompt=prompt,
+            generate=generate,
+            runs=runs,
+            threads=threads,
             use=use,
             store=store,
             dry_run=dry_run,

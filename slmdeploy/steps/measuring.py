@@ -7,7 +7,7 @@ import hashlib
 import os
 import platform
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from slmdeploy import __version__
 from slmdeploy.bench.measure import Measurement, measure, measure_invoke
@@ -25,13 +25,14 @@ from slmdeploy.device.types import Device
 from slmdeploy.errors import DeviceError
 from slmdeploy.progress import Progress, Step
 from slmdeploy.runtime.protocol import Runner
+from slmdeploy.steps.answering import answer_note
 from slmdeploy.steps.outcomes import Attempt
 from slmdeploy.steps.ready import Ready, planned, ready
 from slmdeploy.steps.runnerless import refuse_without_runner
 from slmdeploy.store.record import Record, make_record
 from slmdeploy.transport.base import Transport
 
-__all__ = ["GENERATE", "PROMPT", "RUNS", "Bench", "judged", "workload_for"]
+__all__ = ["GENERATE", "PROMPT", "RUNS", "Bench", "Measuring", "judged", "workload_for"]
 
 PROMPT, GENERATE, RUNS = 128, 64, 5
 """The workload where none is asked for."""
@@ -57,6 +58,17 @@ def workload_for(bundle: Bundle, prompt: int | None, generate: int | None) -> Ge
     )
     check_fits(workload, context)
     return workload
+
+
+class Measuring(TypedDict, total=False):
+    """What ``bench`` can be told beside bundle and devices; see there."""
+
+    prompt: int | None
+    generate: int | None
+    runs: int | None
+    threads: int | None
+    use: Use | None
+    store: str | None
 
 
 @dataclass(frozen=True)
@@ -114,8 +126,9 @@ class Bench:
             with watched(on.transport, program=program, ends=ends) as watch:
                 counted = self._measure(on.runner, progress, _observe(watch))
             quality = self._quality(on.runner, counted, progress)
+            answer = self._answer(on.runner, counted, progress)
         return make_record(
-            counted,
+            dataclasses.replace(counted, notes=(*counted.notes, *answer)),
             bundle=bundle.manifest.name,
             manifest_sha256=_manifest_sha256(bundle),
             model=bundle.manifest.model,
@@ -157,6 +170,11 @@ class Bench:
             progress=tell,
             observe=observe,
         )
+
+    def _answer(self, runner: Runner, counted: Measurement, told: Progress) -> tuple[str, ...]:
+        if counted.status != "valid":
+            return ()
+        return answer_note(self.bundle, runner, self.threads or self.bundle.manifest.threads, told)
 
     def _quality(
         self, runner: Runner, counted: Measurement, told: Progress

@@ -15,7 +15,7 @@ from slmdeploy.steps.outcomes import Generated, GenerationEnd
 from slmdeploy.steps.ready import ready
 from slmdeploy.steps.runnerless import refuse_without_runner
 
-__all__ = ["prompt_ids", "talk"]
+__all__ = ["pieces", "prompt_ids", "talk"]
 
 
 def prompt_ids(
@@ -83,12 +83,13 @@ def talk(
         threads=threads or bundle.manifest.threads,
     )
     with ready(bundle, device, progress, use=use, live=True) as on:
-        yield from _pieces(on.runner.generate(request), tokenizer, len(ids))
+        yield from pieces(on.runner.generate(request), tokenizer, len(ids))
 
 
-def _pieces(
+def pieces(
     events: Iterator[Event], tokenizer: Tokenizer, prompt_tokens: int
 ) -> Iterator[Generated | GenerationEnd]:
+    """Pieces of whole characters from a runner's events, then how it ended."""
     stream, stamps, reason, started = tokenizer.stream(), list[int](), "length", None
     for event in events:
         if event.kind == "prefill" and started is None:

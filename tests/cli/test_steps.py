@@ -276,6 +276,14 @@ def test_run_hands_on_model_targets_and_devices(cli, step):
     assert (named["devices"], named["fetch"]) == (("pi5-a",), True)
 
 
+def test_run_hands_on_how_much_to_measure(cli, step):
+    calls = step("run", ())
+    words = ("--prompt", "16", "--generate", "8", "--runs", "1", "--threads", "2")
+    assert cli("run", "demo", "--target", "a", *words).exit_code == 0
+    ((_, named),) = calls
+    assert [named[one] for one in ("prompt", "generate", "runs", "threads")] == [16, 8, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("words", "form"),
     [

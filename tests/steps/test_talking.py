@@ -9,7 +9,7 @@ from slmdeploy.model.read import read_model
 from slmdeploy.model.ref import parse_ref
 from slmdeploy.runtime.protocol import Event
 from slmdeploy.steps.outcomes import Generated, GenerationEnd
-from slmdeploy.steps.talking import _pieces, prompt_ids
+from slmdeploy.steps.talking import pieces, prompt_ids
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,9 @@ def test_the_pieces_make_the_text_and_the_end_sums_up(tokenizer):
     ids = tokenizer.encode(" In the beginning")
     events = [Event("prefill", {"start_ns": 0, "end_ns": 5})]
     events += [_token(value, 10 + 10 * index) for index, value in enumerate(ids)]
-    *pieces, end = _pieces(iter([*events, Event("done", {"reason": "length"})]), tokenizer, 3)
-    assert "".join(piece.text for piece in pieces) == " In the beginning"
-    assert all(isinstance(piece, Generated) for piece in pieces)
+    *spoken, end = pieces(iter([*events, Event("done", {"reason": "length"})]), tokenizer, 3)
+    assert "".join(piece.text for piece in spoken) == " In the beginning"
+    assert all(isinstance(piece, Generated) for piece in spoken)
     assert isinstance(end, GenerationEnd)
     assert (end.reason, end.prompt_tokens, end.generated_tokens) == ("length", 3, len(ids))
     assert end.ttft_ns == 10
@@ -45,13 +45,13 @@ def test_the_pieces_make_the_text_and_the_end_sums_up(tokenizer):
 def test_a_stop_token_is_not_text(tokenizer):
     stop = tokenizer.stop_ids[0]
     events = [_token(stop, 1), Event("done", {"reason": "stop"})]
-    found = list(_pieces(iter(events), tokenizer, 1))
+    found = list(pieces(iter(events), tokenizer, 1))
     assert [type(item) for item in found] == [GenerationEnd]
     assert found[0].reason == "stop"
 
 
 def test_one_token_has_no_rate(tokenizer):
-    *_, end = _pieces(iter([_token(5, 1)]), tokenizer, 1)
+    *_, end = pieces(iter([_token(5, 1)]), tokenizer, 1)
     assert end.decode_tokens_per_s is None
 
 
