@@ -103,7 +103,7 @@ def plan_decoder(
     if model.config is None:
         raise ModelReadError(f"{model.name} is not a decoder.")
     chosen = choose_context(model.config, context or options.context)
-    exporter = find_exporter(profile.runtime)  # late: its packages take seconds to import
+    exporter = find_exporter(profile.exporter)  # late: its packages take seconds to import
     prompt = golden_prompt(model, chunk=options.longest_chunk, context=chosen)
     source = {
         "tool": __version__,
