@@ -7,7 +7,6 @@ computer; time does, so that it is given as processor time of the one that measu
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,9 @@ MARGIN = 1.1
 """By which the forecast of memory lies above the fitted line: what was measured shall stay
 under it, and within a fifth of it."""
 
+_CONTEXT = 2048
+"""Of targets that do not say another."""
+
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -32,25 +34,21 @@ class _Line:
 
     Attributes:
         base_bytes: Python with the exporter's packages, and small graphs.
-        per_byte: Bytes of the peak for each byte of weights, up to ``knee_bytes``.
-        beyond: The same for bytes above it: what runs the integer graphs on the host takes
-            little more for larger models.
-        knee_bytes: Weights from which on ``beyond`` holds.
+        per_byte: Bytes of the peak for each byte of weights.
+        caches: Float32 caches of the whole context that are there at once.
         base_s: Processor seconds of the smallest model.
         byte_s: For each byte of weights.
     """
 
     base_bytes: float
     per_byte: float
+    caches: float
     base_s: float
     byte_s: float
-    beyond: float = 0.0
-    knee_bytes: float = math.inf
 
-    def peak(self, weights: int) -> float:
+    def peak(self, weights: int, cache: int) -> float:
         """The line's peak in bytes."""
-        below = min(weights, self.knee_bytes)
-        return self.base_bytes + self.per_byte * below + self.beyond * (weights - below)
+        return self.base_bytes + self.per_byte * weights + self.caches * cache
 
 
 @dataclass(frozen=True)
@@ -66,15 +64,17 @@ class ExportCost:
     cpu_s: float
 
 
-_READING = _Line(590e6, 1.3, 0.0, 0.0)
+_READING = _Line(590e6, 1.3, 0.0, 0.0, 0.0)
 """The least that any export takes: the source model, and compression in place."""
 
 _FLOAT, _INTEGER = "float", "integer"
 _LINES: Mapping[tuple[str, str], _Line] = {
-    ("executorch", _FLOAT): _Line(570e6, 2.7, 32.0, 1.2e-7),
-    ("executorch", _INTEGER): _Line(500e6, 7.0, 32.0, 1.5e-7, beyond=0.4, knee_bytes=100e6),
-    ("litert", _FLOAT): _Line(800e6, 5.0, 35.0, 2e-7),
-    ("litert", _INTEGER): _Line(800e6, 5.0, 35.0, 2e-7),
+    ("executorch", _FLOAT): _Line(570e6, 2.7, 1, 32.0, 1.2e-7),
+    ("executorch", _INTEGER): _Line(600e6, 1.4, 1, 32.0, 1.5e-7),
+    ("litert", _FLOAT): _Line(800e6, 5.0, 1, 35.0, 2e-7),
+    ("litert", _INTEGER): _Line(800e6, 5.0, 1, 35.0, 2e-7),
+    ("coreml", _FLOAT): _Line(700e6, 1.7, 3, 40.0, 2.5e-7),
+    ("coreml", _INTEGER): _Line(700e6, 1.7, 3, 40.0, 2.5e-7),
 }
 
 
@@ -87,17 +87,32 @@ def float32_bytes(config: DecoderConfig) -> int:
     return 4 * (config.layers * layer + tables)
 
 
-def export_cost(config: DecoderConfig, recipe: Recipe, runtime: str) -> ExportCost | None:
-    """Forecast memory and time; ``None`` for a runtime that was not measured."""
+def export_cost(
+    config: DecoderConfig, recipe: Recipe, runtime: str, context: int | None = None
+) -> ExportCost | None:
+    """Forecast memory and time; ``None`` for a runtime that was not measured.
+
+    Args:
+        config: Of the decoder.
+        recipe: What it is compressed to.
+        runtime: Name of the exporter, as in ``"executorch"``.
+        context: Tokens that a run may hold; ``None`` for what exporters choose.
+    """
     kind = _INTEGER if recipe.body.bits <= 8 else _FLOAT
     line = _LINES.get(("litert" if runtime == "tflite-runtime" else runtime, kind))
     if line is None:
         return None
-    weights = float32_bytes(config)
+    weights, cache = float32_bytes(config), _cache_bytes(config, context or _CONTEXT)
     return ExportCost(
-        peak_bytes=round(MARGIN * max(line.peak(weights), _READING.peak(weights))),
+        peak_bytes=round(MARGIN * max(one.peak(weights, cache) for one in (line, _READING))),
         cpu_s=line.base_s + line.byte_s * weights,
     )
+
+
+def _cache_bytes(config: DecoderConfig, context: int) -> int:
+    """Keys and values in float32."""
+    places = min(context, config.context)
+    return 2 * 4 * config.layers * places * config.kv_heads * config.head_dim
 
 
 def available_memory() -> int | None:
@@ -116,13 +131,22 @@ def available_memory() -> int | None:
     return free if limit is None or used is None else min(free, max(limit - used, 0))
 
 
-def require_memory(config: DecoderConfig, recipe: Recipe, runtime: str, name: str) -> None:
+def require_memory(
+    config: DecoderConfig, recipe: Recipe, runtime: str, name: str, context: int | None = None
+) -> None:
     """Say no before an export starts that this computer has no memory for.
+
+    Args:
+        config: Of the decoder.
+        recipe: What it is compressed to.
+        runtime: Name of the exporter.
+        name: Of the model.
+        context: Tokens that a run may hold; ``None`` for what exporters choose.
 
     Raises:
         HostError: The forecast is beyond what is available.
     """
-    cost, free = export_cost(config, recipe, runtime), available_memory()
+    cost, free = export_cost(config, recipe, runtime, context), available_memory()
     if cost is None or free is None or cost.peak_bytes <= free:
         return
     raise HostError(

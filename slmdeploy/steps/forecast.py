@@ -8,13 +8,14 @@ from pathlib import Path
 from slmdeploy.compress.recipe import LinearSpec, Recipe
 from slmdeploy.errors import SlmdeployError
 from slmdeploy.export.context import choose_context
+from slmdeploy.export.coreml import sizes as coreml
 from slmdeploy.export.executorch.sizes import (
     RUNNER_BYTES,
     embedding_bytes,
     linear_bytes,
     packed_linear_bytes,
 )
-from slmdeploy.export.litert import sizes
+from slmdeploy.export.litert import sizes as litert
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.model import Model
 from slmdeploy.steps.export_cost import available_memory, export_cost
@@ -26,6 +27,10 @@ from slmdeploy.target.profile import TargetProfile
 __all__ = ["artifact_bytes", "peak_bytes", "target_fits"]
 
 _DEFAULT_CONTEXT = 2048
+_NOT_MEASURED = "no package ran on an Apple device yet, so what Core ML copies is not known"
+
+_Size = Callable[[DecoderConfig, Recipe], int]
+_Peak = Callable[[DecoderConfig, Recipe, int], int]
 
 
 def artifact_bytes(config: DecoderConfig, recipe: Recipe) -> int:
@@ -88,11 +93,10 @@ def _fit(model: Model, profile: TargetProfile, asked: int | None, free: int | No
         findings = tuple(fits(profile, None, None))
         return TargetFit(profile.name, recipe.name, None, findings)
     context = asked or min(config.context, profile.export.context or _DEFAULT_CONTEXT)
-    litert = profile.runtime in ("litert", "tflite-runtime")
-    size = sizes.artifact_bytes if litert else artifact_bytes
-    rise = sizes.peak_bytes if litert else peak_bytes
-    predicted, peak = size(config, recipe), rise(config, recipe, context)
-    cost = export_cost(config, recipe, profile.runtime)
+    size, rise = _estimates(profile)
+    predicted = size(config, recipe)
+    peak = None if rise is None else rise(config, recipe, context)
+    cost = export_cost(config, recipe, profile.exporter, context)
     return TargetFit(
         profile.name,
         recipe.name,
@@ -100,7 +104,17 @@ def _fit(model: Model, profile: TargetProfile, asked: int | None, free: int | No
         tuple(fits(profile, predicted, peak)),
         context=context,
         device_peak_bytes=peak,
+        device_peak_reason=_NOT_MEASURED if rise is None else None,
         export_peak_bytes=None if cost is None else cost.peak_bytes,
         export_cpu_s=None if cost is None else round(cost.cpu_s),
         export_fits=None if cost is None or free is None else cost.peak_bytes <= free,
     )
+
+
+def _estimates(profile: TargetProfile) -> tuple[_Size, _Peak | None]:
+    """Of the artifact and of a run on the device, where something is known of that."""
+    if profile.core_ml:
+        return coreml.artifact_bytes, None
+    if profile.runtime in ("litert", "tflite-runtime"):
+        return litert.artifact_bytes, litert.peak_bytes
+    return artifact_bytes, peak_bytes

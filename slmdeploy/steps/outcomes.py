@@ -78,6 +78,7 @@ class TargetFit:
         findings: Each known limit against it.
         context: Tokens that ``device_peak_bytes`` is for.
         device_peak_bytes: Estimate of the peak memory of a run on the device.
+        device_peak_reason: Why there is no estimate.
         export_peak_bytes: Estimate of the export's peak memory on this computer; ``None``
             for a runtime that was not measured.
         export_cpu_s: Estimate of the export's processor time in seconds, without the
@@ -92,6 +93,7 @@ class TargetFit:
     findings: tuple[FitFinding, ...]
     context: int | None = None
     device_peak_bytes: int | None = None
+    device_peak_reason: str | None = None
     export_peak_bytes: int | None = None
     export_cpu_s: float | None = None
     export_fits: bool | None = None

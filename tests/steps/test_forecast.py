@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from slmdeploy.compress.recipe import load_recipe
+from slmdeploy.export.coreml import sizes as coreml
 from slmdeploy.export.litert import sizes
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.steps.forecast import artifact_bytes, peak_bytes
@@ -88,3 +89,29 @@ def test_litert_packs_once_for_each_signature_and_widens_what_has_no_kernel():
     eight, widened = (sizes.peak_bytes(SMOLLM2, load_recipe(name), 512) for name in ("8da8w", "w8"))
     assert eight == pytest.approx(484 * 2**20, rel=0.01)
     assert widened > 2.5 * eight
+
+
+@pytest.mark.parametrize(
+    ("recipe", "measured"),
+    [
+        # slmdeploy export demo --target iphone16pro-coreml
+        ("w4-g32", 78.3e6),
+    ],
+)
+def test_the_size_of_a_core_ml_package_is_near_that_of_an_export(recipe, measured):
+    assert coreml.artifact_bytes(SMOLLM2, load_recipe(recipe)) == pytest.approx(measured, rel=0.05)
+
+
+def test_core_ml_leaves_zeros_out_and_has_a_bit_for_each_weight():
+    table, body = 49152 * 576, 30 * 576 * (960 + 576 + 3 * 1536)
+    half = coreml.artifact_bytes(SMOLLM2, load_recipe("sparse50"))
+    assert half == 2 * table + body + body // 8
+    assert coreml.artifact_bytes(SMOLLM2, load_recipe("sparse24")) == half
+
+
+def test_a_palette_has_a_table_for_some_rows_or_for_all():
+    table, rows = 49152 * 576, 49152 + 30 * (960 + 576 + 2 * 1536 + 576)
+    weights = table + 30 * 576 * (960 + 576 + 3 * 1536)
+    sizes = {n: coreml.artifact_bytes(SMOLLM2, load_recipe(n)) for n in ("palette4", "palette8")}
+    assert sizes["palette4"] == weights // 2 + rows // 16 * 16 * 2
+    assert sizes["palette8"] == weights + (1 + 4 * 30) * 256 * 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from slmdeploy.compress.recipe import EmbeddingSpec, LinearSpec, Recipe
+from slmdeploy.compress.recipe import EmbeddingSpec, LinearSpec, Recipe, SparsitySpec
 from slmdeploy.model.config import DecoderConfig
 
 __all__ = ["PLACES", "RUNNER_BYTES", "artifact_bytes", "cache_bytes", "peak_bytes"]
@@ -18,11 +18,28 @@ dimensions are not (apple/coremltools#2631)."""
 
 
 def _bytes(outputs: int, inputs: int, spec: LinearSpec | EmbeddingSpec) -> int:
-    """Weights, and a float16 scale for each group."""
-    weights = math.ceil(outputs * inputs * spec.bits / 8)
-    if spec.bits > 8:
-        return min(weights, 2 * outputs * inputs)
-    return weights + 2 * outputs * (inputs // (spec.group_size or inputs))
+    """Weights, or those that are not zero and a bit for each; float16 scales, tables of either."""
+    count = outputs * inputs
+    sparsity = None if isinstance(spec, EmbeddingSpec) else spec.sparsity
+    kept = count if sparsity is None else round(count * _share_kept(sparsity))
+    mask = 0 if sparsity is None else math.ceil(count / 8)
+    return math.ceil(kept * min(spec.bits, 16) / 8) + mask + _beside(outputs, inputs, spec)
+
+
+def _share_kept(sparsity: SparsitySpec) -> float:
+    if sparsity.kept_of is not None:
+        return sparsity.kept_of[0] / sparsity.kept_of[1]
+    return 1 - (sparsity.fraction or 0)
+
+
+def _beside(outputs: int, inputs: int, spec: LinearSpec | EmbeddingSpec) -> int:
+    """What integers and indices stand for: a float16 scale for each group, or tables."""
+    palette = spec.palette
+    if palette is not None:
+        entries = 2**palette.bits
+        table = 2 * entries if palette.table == "fp16" else entries + 2
+        return outputs // (palette.channels or outputs) * table
+    return 0 if spec.bits > 8 else 2 * outputs * (inputs // (spec.group_size or inputs))
 
 
 def artifact_bytes(config: DecoderConfig, recipe: Recipe) -> int:
