@@ -152,4 +152,8 @@ def _costs(fits: tuple[TargetFit, ...]) -> str:
     ]
     head = ["target", "context", "memory on the device", "memory of the export"]
     head += ["its processor time", "possible here now"]
-    return f"Estimates:\n{table_text(head, rows)}" if rows else ""
+    if not rows:
+        return ""
+    reasons = dict.fromkeys(fit.device_peak_reason for fit in known if fit.device_peak_reason)
+    notes = "".join(f"\n-: {reason}" for reason in reasons)
+    return f"Estimates:\n{table_text(head, rows)}{notes}"

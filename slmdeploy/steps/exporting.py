@@ -138,12 +138,13 @@ def plan_export(
         HostError: There is not the memory that the export is forecast to take.
         MissingExtraError: The exporter's packages are not installed.
     """
-    make = plan_decoder if model.kind == "decoder" else plan_generic
-    plan = make(model, recipe, profile, context)
+    # First, since a plan has a hash of all weights: reading many of them takes minutes.
     _require_space(output, model)
     if model.config is not None:
-        require_memory(model.config, recipe, profile.exporter, model.name)
-    return plan
+        tokens = context or profile.export.context
+        require_memory(model.config, recipe, profile.exporter, model.name, tokens)
+    make = plan_decoder if model.kind == "decoder" else plan_generic
+    return make(model, recipe, profile, context)
 
 
 def _require_space(output: Path, model: Model) -> None:
