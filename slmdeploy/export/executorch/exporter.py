@@ -191,6 +191,7 @@ def _lower(
         import executorch.extension.llm.custom_ops.custom_ops  # noqa: F401
     lowering = StageLowering()
     total, done = 2 * (compressed.module.config.layers + 1), 0
+    progress(Step("lower to XNNPACK", done, total))
 
     def advance() -> None:
         nonlocal done
