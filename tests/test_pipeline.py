@@ -149,6 +149,7 @@ def test_run_goes_from_the_file_to_the_record(tiny_kjv, project):
     assert record.status == "valid"
     assert record.metrics["decode_tokens_per_s"].value > 0
     assert record.metrics["decode_tokens_per_s"].n == 5
+    assert any(note.startswith("it goes on: In the beginning") for note in record.notes)
     assert record.provenance["weights_sha256"] == record.model.weights_sha256
     assert pipeline.runs()[0].id == record.id
     assert record.id in pipeline.report([record.id], format="md")

@@ -67,6 +67,11 @@ Records that were imported from other tools have these metrics only where the to
 is the same or its raw stamps allow ours; the clock is then the tool's own, and its resolution is
 in the record's notes. They stand in tables of their own (see [android.md](android.md)).
 
+Where the runtime decides while it loads what a delegate takes (LiteRT), a report has a row for it:
+`XNNPACK 1478/1485` are the operators in the delegate, of all in the method. After its measurement a
+decoder is asked one question, or given the beginning of a text; what it says is a footnote, since
+figures of a model that talks nonsense are worth nothing.
+
 """
 
 

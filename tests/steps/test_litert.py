@@ -9,6 +9,7 @@ from slmdeploy import pipeline
 from slmdeploy.bundle.folder import open_bundle
 from slmdeploy.errors import OfflineError
 from slmdeploy.progress import Step, silent
+from slmdeploy.report.sheet import delegates_label
 from slmdeploy.runtime.wheel_packages import find_package, runtime_wheel
 from slmdeploy.steps.measuring import Bench
 from slmdeploy.steps.verifying import verify_bundle
@@ -86,6 +87,7 @@ def test_it_is_measured_on_this_computer(made):
     assert record.status == "valid"
     for name in ("decode_tokens_per_s", "prefill_tokens_per_s", "ttft_ms", "peak_rss_bytes"):
         assert record.metrics[name].value is not None, name
+    assert delegates_label(record).startswith("XNNPACK ")
 
 
 @pytest.mark.slow
