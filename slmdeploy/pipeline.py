@@ -369,14 +369,14 @@ def bench(
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> tuple[Attempt[Record], ...]:
-    """Measure a bundle on devices; the value is the stored record.
+    """Measure a bundle on devices; the value is the stored record, one for each length.
 
     A device that failed has its record as well, with the reason, beside the error.
 
     Args:
         bundle: The bundle's folder.
         devices: Selectors, as ``--device`` takes them.
-        prompt: Prompt tokens; ``None`` for the workload's own.
+        prompt: Prompt tokens; ``None`` for the workload's own, or all lengths of an encoder.
         generate: Tokens to generate, end of text ignored.
         runs: Processes after the warm-up.
         threads: Worker threads; ``None`` for the target's.
@@ -387,7 +387,7 @@ def bench(
     """
     from slmdeploy.bundle.folder import open_bundle
     from slmdeploy.device.runs.settings_plan import USUAL
-    from slmdeploy.steps.measuring import Bench, judged
+    from slmdeploy.steps.measuring import Bench, judged, measure_all
 
     asked = Bench(open_bundle(bundle), prompt, generate, runs, threads, use or USUAL)
     if dry_run:
@@ -395,7 +395,7 @@ def bench(
         return at_once(devices, asked.show, progress)
     _devices(devices)  # an unknown one is told before a store is made
     with _store(store) as kept:
-        measured = at_once(devices, asked.run, progress, then=lambda it: kept.get(kept.add(it)))
+        measured = measure_all(asked, devices, progress, lambda it: kept.get(kept.add(it)))
     return tuple(one if one.value is None else judged(one.subject, one.value) for one in measured)
 
 

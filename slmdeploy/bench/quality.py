@@ -15,15 +15,20 @@ import numpy.typing as npt
 
 from slmdeploy.bench.metrics import METRICS
 from slmdeploy.bench.summary import MetricValue
+from slmdeploy.bundle.methods import FORWARD, Call, method_for
 from slmdeploy.errors import DeviceError
 from slmdeploy.runtime.protocol import InvokeRequest, Runner
 
-__all__ = ["CHOSEN", "CLASSES", "has_labelled", "measure_quality"]
+__all__ = ["CHOSEN", "CLASSES", "TOKENS", "has_labelled", "measure_quality"]
 
 CLASSES = "labelled.class"
 """Golden array of the right classes, int64 [N]; ``labelled.input.<i>`` has a row a text."""
 CHOSEN = "labelled.source"
 """Golden array of what the source chooses, int64 [N]."""
+
+TOKENS = "labelled.tokens"
+"""Golden array of the tokens of each text, int64 [N], where methods take texts of several
+lengths; a row of ``labelled.input.<i>`` is as long as the longest of them."""
 
 _BINS = 10
 _INPUT = "labelled.input."
@@ -39,6 +44,7 @@ def measure_quality(
     runner: Runner,
     golden: _Arrays,
     *,
+    lengths: Mapping[str, int] | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, MetricValue]:
@@ -47,6 +53,8 @@ def measure_quality(
     Args:
         runner: Starts one process on the device per text.
         golden: The bundle's golden vectors.
+        lengths: Tokens of a text by method, where there are several (``lengths_of``): each
+            text goes through the shortest that it fits.
         threads: Worker threads.
         progress: Told after each text how many are done, of how many.
 
@@ -54,12 +62,11 @@ def measure_quality(
         The metrics of quality; where the device failed, with its reason in place of values.
     """
     right = golden[CLASSES]
-    count = sum(name.startswith(_INPUT) for name in golden)
     logits = []
     for row in range(len(right)):
-        inputs = tuple(golden[f"{_INPUT}{index}"][row : row + 1] for index in range(count))
+        method, inputs = _call(golden, row, lengths or {})
         try:
-            outputs, _ = runner.invoke(InvokeRequest("forward", inputs, threads=threads))
+            outputs, _ = runner.invoke(InvokeRequest(method, inputs, threads=threads))
         except DeviceError as error:
             return _values({}, len(right), f"text {row + 1} of {len(right)}: {error.message}")
         logits.append(outputs[0].reshape(-1).astype(np.float64))
@@ -70,6 +77,16 @@ def measure_quality(
     if CHOSEN in golden:
         found["source_accuracy_percent"] = _percent(golden[CHOSEN] == right)
     return _values(found, len(right), "not kept in the bundle")
+
+
+def _call(golden: _Arrays, row: int, lengths: Mapping[str, int]) -> Call:
+    """The method for a text, and what it takes."""
+    count = sum(name.startswith(_INPUT) for name in golden)
+    inputs = tuple(golden[f"{_INPUT}{index}"][row : row + 1] for index in range(count))
+    if not lengths:
+        return FORWARD, inputs
+    method = method_for(lengths, int(golden[TOKENS][row]))
+    return method, tuple(one[:, : lengths[method]] for one in inputs)
 
 
 def _values(found: Mapping[str, float], count: int, reason: str) -> dict[str, MetricValue]:

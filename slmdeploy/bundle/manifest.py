@@ -56,7 +56,8 @@ class ModelInfo(_Part):
 
     Attributes:
         kind: ``decoder`` (methods ``prefill`` and ``decode``) or ``generic``
-            (any module with example inputs; method ``forward``).
+            (any module with example inputs; method ``forward``, or ``forward_<length>``
+            for each of several lengths).
         note: What must be said of it wherever it appears (``dequantized Q4_1``).
         parameters: Number of parameters, shared ones once.
         labels: Names of a classifier's classes, in the order of its logits.
@@ -157,9 +158,11 @@ class GoldenInfo(_Part):
     For a decoder: ``prompt`` int64 [P], ``continuation`` int64 [T], and a
     ``logits.<rung>`` float32 [T + 1, V] for each rung that was kept: the row after
     the prompt, then one after each token of the continuation. For a generic model:
-    ``input.<i>`` and ``output.<rung>.<i>``. A classifier with labelled texts has
-    ``labelled.input.<i>`` with a row a text, ``labelled.class`` int64 [N], and
-    ``labelled.source`` int64 [N], what the source chooses.
+    ``input.<i>`` and ``output.<rung>.<i>``, those of one method after those of the other,
+    shortest first. A classifier with labelled texts has ``labelled.input.<i>`` with a row a
+    text, filled up to the longest method's, ``labelled.class`` int64 [N], and
+    ``labelled.source`` int64 [N], what the source chooses; with methods for several lengths
+    also ``labelled.tokens`` int64 [N], how many of a row are the text's.
     """
 
     file: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from string import Template
 
 from slmdeploy.bundle.manifest import Manifest, MethodInfo, TensorInfo
+from slmdeploy.bundle.methods import lengths_of
 from slmdeploy.export.options import CoremlOptions
 
 __all__ = ["README_NAME", "methods_table", "swift_readme"]
@@ -115,11 +116,17 @@ _GENERIC = Template(
 ```swift
 let configuration = MLModelConfiguration()
 configuration.computeUnits = .$units
-let model = try MLModel(contentsOf: url, configuration: configuration)
+${chosen}let model = try MLModel(contentsOf: url, configuration: configuration)
 let output = try model.prediction(from: MLDictionaryFeatureProvider(dictionary: inputs))
 ```
-"""
+$lengths"""
 )
+
+_CHOSEN = 'configuration.functionName = "$function"  // the shortest that the text fits\n'
+_LENGTHS = """
+All functions compute the same with the same weights, for texts of so many tokens as their names
+say. A shorter text is filled up with the padding token, and `attention_mask` is 0 there.
+"""
 
 _LAST = '    if model === prefill { inputs["last"] = try ints([Int32(tokens.count - 1)], [1]) }\n'
 
@@ -149,8 +156,17 @@ def swift_readme(manifest: Manifest, options: CoremlOptions) -> str:
         "capacity": None if cache is None else cache.capacity,
         "bytes": None if cache is None else cache.bytes,
         "shape": "" if cache is None else cache.layout,
+        **_of_lengths(manifest),
     }
     return _HEAD.substitute(values) + methods_table(manifest) + chosen.substitute(values)
+
+
+def _of_lengths(manifest: Manifest) -> dict[str, str]:
+    """What is said where there is a function for each of several lengths."""
+    functions = list(lengths_of(manifest))
+    if not functions:
+        return {"chosen": "", "lengths": ""}
+    return {"chosen": _CHOSEN.replace("$function", functions[0]), "lengths": _LENGTHS}
 
 
 def _kinds(method: MethodInfo) -> tuple[tuple[str, tuple[TensorInfo, ...]], ...]:

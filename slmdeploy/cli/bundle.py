@@ -90,6 +90,7 @@ def _text(manifest: Manifest) -> str:
         ("artifact", f"{artifact.file}, {bytes_text(artifact.bytes)}"),
         ("delegates", delegates_text(manifest)),
         ("context", manifest.context and f"{manifest.context} tokens"),
+        ("lengths", _lengths(manifest)),
         ("cache", cache and f"{cache.dtype} {cache.layout}, {bytes_text(cache.bytes)}"),
         ("predicted peak", f"{bytes_text(manifest.memory.predicted_peak)} (estimate)"),
         ("tokenizer", _tokenizer(manifest)),
@@ -107,6 +108,11 @@ def _runtime(manifest: Manifest) -> str:
     artifact = manifest.artifact
     said = {"kernels": artifact.kernels, "backend": artifact.backend}
     return ", ".join([artifact.runtime, *(f"{what} {name}" for what, name in said.items() if name)])
+
+
+def _lengths(manifest: Manifest) -> str | None:
+    lengths = [str(one.length) for one in manifest.artifact.methods.values() if one.length]
+    return f"{', '.join(lengths)} tokens, a method each" if lengths else None
 
 
 def _tokenizer(manifest: Manifest) -> str:

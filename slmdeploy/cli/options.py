@@ -171,7 +171,7 @@ def export_options(body: F) -> F:
             "--context",
             metavar="N",
             type=click.IntRange(min=16),
-            help="Tokens of prompt and answer that the cache holds.",
+            help="Tokens of prompt and answer that the cache holds; of an encoder those of a text.",
         ),
         click.option(
             "--recipe",
@@ -205,6 +205,11 @@ def request_options(body: F) -> F:
         help="Of an encoder: mean, cls, max, or mean+normalize and the like.",
     )
     @click.option(
+        "--lengths",
+        metavar="N,N",
+        help="Of an encoder: tokens of its texts, as in 32,128,512; a method each.",
+    )
+    @click.option(
         "--adapter",
         "adapters",
         metavar="NAME=DIR",
@@ -223,12 +228,19 @@ def request_options(body: F) -> F:
         pooling: str | None,
         inputs: tuple[str, ...],
         labelled: Path | None,
+        lengths: str | None,
         **given: Any,
     ) -> Any:
-        from slmdeploy.model.request import ModelRequest, parse_adapters
+        from slmdeploy.model.request import ModelRequest, parse_adapters, parse_lengths
 
         request = ModelRequest(
-            model, allow_pickle, parse_adapters(adapters), pooling, inputs, labelled
+            model,
+            allow_pickle,
+            parse_adapters(adapters),
+            pooling,
+            inputs,
+            labelled,
+            parse_lengths(lengths),
         )
         return body(request=request, **given)
 
@@ -279,7 +291,8 @@ def workload_options(body: F) -> F:
             "--prompt",
             metavar="N",
             type=count,
-            help="Tokens of the prompt; by default 128, or half of a small context.",
+            help="Tokens of the prompt; by default 128, or half of a small context. Of an encoder "
+            "with several lengths: which of them; by default all.",
         ),
     ):
         body = option(body)

@@ -36,6 +36,7 @@ class MethodInfo(_Part):
         operators: All operators by name, with the version that the file asks for, as in
             ``{"FULLY_CONNECTED": 5}``; empty where operators have no versions.
         states: Tensors that outlive a call and that all methods share (Core ML).
+        length: Tokens of a text, where the artifact has a method for each of several lengths.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -47,6 +48,7 @@ class MethodInfo(_Part):
     planned_bytes: int | None
     operators: dict[str, int] = Field(default_factory=dict)
     states: tuple[TensorInfo, ...] = ()
+    length: int | None = None
 
 
 class CacheInfo(_Part):
@@ -68,8 +70,8 @@ class MemoryInfo(_Part):
     """Memory on the device, in bytes.
 
     Attributes:
-        planned: The memory plans of all methods, shared buffers once; ``None`` where the
-            runtime plans on the device.
+        planned: The memory plans of all methods that a run loads, shared buffers once;
+            ``None`` where the runtime plans on the device.
         predicted_peak: An estimate of the peak resident set of the runner.
         method: How ``predicted_peak`` was estimated.
     """
@@ -101,8 +103,9 @@ class Artifact(_Part):
         same_bits: It is float32, and made of operators alone that give the same bits on every
             processor with fused multiply-add.
         traced: What the exported graphs gave in torch for the golden tokens, where the
-            exporter was given some: float32 [T + 1, vocabulary]. Neither it nor the path
-            is part of the artifact's document.
+            exporter was given some: float32 [T + 1, vocabulary]; of any other module the
+            outputs, one method's after the other's. Neither it nor the path is part of the
+            artifact's document.
     """
 
     path: Path = Field(exclude=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -13,6 +14,8 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+
+from slmdeploy.export.lengths import checked_lengths
 
 __all__ = [
     "ComputeUnits",
@@ -25,6 +28,9 @@ __all__ = [
 
 DeploymentTarget = Literal["iOS17", "iOS18"]
 """Oldest system that loads a Core ML package; macOS 14 and 15 are those of the same year."""
+
+Lengths = Annotated[tuple[int, ...], AfterValidator(checked_lengths)]
+"""Of the texts that an encoder takes, in ascending order."""
 
 
 ComputeUnits = Literal["all", "cpuOnly", "cpuAndGPU", "cpuAndNeuralEngine"]
@@ -41,7 +47,9 @@ class ExecutorchOptions(BaseModel):
             ``llm`` has attention and cache update as ``llama::`` operators, which
             our own kernel library brings to the device.
         context: Tokens that the cache holds; ``None`` for the smaller of 2048 and
-            what the model was trained for.
+            what the model was trained for. Of an encoder the tokens of a text.
+        lengths: Of an encoder: a method ``forward_<length>`` for each, with the same weights;
+            a text goes through the shortest that it fits. ``None`` for the one of ``context``.
         prefill_chunk: Tokens that one call of ``prefill`` takes.
         logits: ``last`` gives the logits of the last token of a chunk, ``all`` of
             every token (needed to score texts fast; costs memory).
@@ -55,6 +63,7 @@ class ExecutorchOptions(BaseModel):
     backend: Literal["xnnpack", "coreml"] = "xnnpack"
     kernels: Literal["portable", "llm"] = "llm"
     context: int | None = Field(default=None, ge=16)
+    lengths: Lengths | None = None
     prefill_chunk: int = Field(default=128, ge=2, le=4096)
     logits: Literal["last", "all"] = "last"
     deployment_target: DeploymentTarget | None = None
@@ -105,6 +114,7 @@ class LitertOptions(BaseModel):
 
     Attributes:
         context: As for ExecuTorch.
+        lengths: As for ExecuTorch, a signature each.
         prefill_chunks: Sizes of calls of prefill, each a signature ``prefill_<size>``.
             The runtime packs the weights once for each signature that a run needs.
         logits: As for ExecuTorch.
@@ -113,6 +123,7 @@ class LitertOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     context: int | None = Field(default=None, ge=16)
+    lengths: Lengths | None = None
     prefill_chunks: tuple[int, ...] = Field(default=(128,), min_length=1, max_length=8)
     logits: Literal["last", "all"] = "last"
 
@@ -138,6 +149,7 @@ class CoremlOptions(BaseModel):
             for attention; for ``iOS17`` the cache goes in and out of each call, and there are
             two packages.
         context: As for ExecuTorch.
+        lengths: As for ExecuTorch, a function each; several need ``iOS18``.
         prefill_chunk: As for ExecuTorch.
         logits: As for ExecuTorch.
         cache_update: ``slice`` writes new keys and values at a place that is known when it
@@ -151,6 +163,7 @@ class CoremlOptions(BaseModel):
 
     deployment_target: DeploymentTarget = "iOS18"
     context: int | None = Field(default=None, ge=16)
+    lengths: Lengths | None = None
     prefill_chunk: int = Field(default=128, ge=2, le=4096)
     logits: Literal["last", "all"] = "last"
     cache_update: Literal["slice", "onehot"] | None = None
@@ -172,6 +185,8 @@ class CoremlOptions(BaseModel):
             raise ValueError(
                 "cache_update 'slice' needs deployment_target 'iOS18'; iOS17 has 'onehot'"
             )
+        if self.lengths is not None and len(self.lengths) > 1 and not self.states:
+            raise ValueError("several lengths need deployment_target 'iOS18'")
         return self
 
     @property

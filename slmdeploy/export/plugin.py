@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from slmdeploy.errors import UnknownNameError
 from slmdeploy.export.artifact import Artifact
+from slmdeploy.export.lengths import Examples
 from slmdeploy.progress import Progress
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Exporter(Protocol):
         self,
         compressed: CompressedModule,
         source: nn.Module,
-        inputs: tuple[Tensor, ...],
+        inputs: Examples,
         options: Any,
         destination: Path,
         *,
@@ -91,7 +92,8 @@ class Exporter(Protocol):
         Args:
             compressed: What to export.
             source: The same module, not compressed.
-            inputs: Examples, which are the golden inputs too.
+            inputs: Examples, which are the golden inputs too. By the names of methods there
+                is a method for each, with the same weights.
             options: The exporter's own.
             destination: The file to write.
             input_names: A name for each input.

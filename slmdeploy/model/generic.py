@@ -21,7 +21,15 @@ from slmdeploy.model.pooling import Mode, Pooling
 from slmdeploy.model.tasks import Task
 from slmdeploy.model.weights import require_finite
 
-__all__ = ["INPUTS", "Classifier", "Embedder", "encode_fixed", "example_inputs", "load_generic"]
+__all__ = [
+    "INPUTS",
+    "Classifier",
+    "Embedder",
+    "encode_fixed",
+    "example_inputs",
+    "load_generic",
+    "load_pretrained",
+]
 
 INPUTS = ("input_ids", "attention_mask")
 """What encoders take."""
@@ -31,12 +39,15 @@ _AUTO: Mapping[Task, str] = {
     "token-classification": "AutoModelForTokenClassification",
     "embedding": "AutoModel",
 }
+_AUTO_DECODER = "AutoModelForCausalLM"
 _WITH_POOLER = ("bert", "mobilebert", "roberta", "xlm-roberta")
 _SHORTEST = 1e-12
 _FAR = 1e4
 """Beyond what any token's value is; smaller than what float16 holds."""
 
 _EXAMPLE = "turn on the light in the kitchen"
+_FILLED = 3, 4
+"""Share of the room above the next shorter length that an example fills."""
 
 
 class Classifier(nn.Module):
@@ -119,6 +130,21 @@ def load_generic(model: Model) -> nn.Module:
     """
     if model.given is not None:
         return model.given.module
+    loaded = load_pretrained(model)
+    if model.pooling is not None:
+        return Embedder(loaded, model.pooling).eval()
+    return Classifier(loaded).eval()
+
+
+def load_pretrained(model: Model) -> nn.Module:
+    """Load the class of ``transformers`` that a checkpoint names, in float32.
+
+    Raises:
+        ModelReadError: ``transformers`` cannot load it, tensors are missing from the
+            checkpoint, or weights are not finite.
+        UnsupportedModelError: ``transformers`` does not have its architecture.
+        MissingExtraError: ``transformers`` is not installed.
+    """
     folder = model.hf_directory
     if folder is None:
         raise UnsupportedModelError(f"{model.path} is not a folder that transformers can load.")
@@ -130,16 +156,16 @@ def load_generic(model: Model) -> nn.Module:
         )
     for name, parameter in loaded.named_parameters():
         require_finite(parameter.detach(), name, folder)
-    loaded.requires_grad_(requires_grad=False)
-    if model.pooling is not None:
-        return Embedder(loaded, model.pooling).eval()
-    return Classifier(loaded).eval()
+    return loaded.eval().requires_grad_(requires_grad=False)
 
 
 def _from_pretrained(model: Model, folder: Path) -> tuple[nn.Module, list[str]]:
     """The model, and the names of the tensors that its checkpoint lacks."""
-    transformers = import_transformers("Loading an encoder")
-    auto = getattr(transformers, _AUTO[model.task or "classification"])
+    transformers = import_transformers("Loading the model")
+    decoder = model.kind == "decoder"
+    auto = getattr(
+        transformers, _AUTO_DECODER if decoder else _AUTO[model.task or "classification"]
+    )
     more: dict[str, Any] = {}
     if model.task == "embedding" and model.hf_config.get("model_type") in _WITH_POOLER:
         more["add_pooling_layer"] = False  # its own pooler is not what pools here
@@ -188,18 +214,16 @@ def encode_fixed(model: Model, text: str, length: int) -> tuple[Tensor, Tensor]:
         raise ModelReadError(f"Text needs a tokenizer. {model.tokenizer_reason}")
     ids = model.tokenizer.encode(text)
     ids = ids if len(ids) <= length else [*ids[: length - 1], ids[-1]]
-    pad_id = model.tokenizer.pad_id
-    if pad_id is None:
-        pad_id = int(model.hf_config.get("pad_token_id") or 0)
-    return _padded(ids, length, pad_id)
+    return _padded(ids, length, _pad_id(model))
 
 
-def example_inputs(model: Model, length: int) -> tuple[Tensor, ...]:
+def example_inputs(model: Model, length: int, *, shorter: int = 0) -> tuple[Tensor, ...]:
     """Inputs to trace or try a model with: a short sentence, or ids where there is no tokenizer.
 
     Args:
         model: A model of kind ``generic``.
         length: Tokens, at least 2.
+        shorter: The next shorter length that is exported: the example is too long for it.
 
     Returns:
         ``input_ids`` and ``attention_mask``, both int64 [1, length]; of a module of the
@@ -207,10 +231,25 @@ def example_inputs(model: Model, length: int) -> tuple[Tensor, ...]:
     """
     if model.given is not None:
         return model.given.inputs
-    if model.tokenizer is not None:
+    tokens = length
+    if shorter:
+        part, whole = _FILLED
+        tokens = shorter + max(1, (length - shorter) * part // whole)
+    if model.tokenizer is None:
+        vocabulary = int(model.hf_config.get("vocab_size", 2))
+        ids = [i % vocabulary for i in range(1, length if not shorter else tokens + 1)]
+        return _padded(ids, length, 0)
+    if not shorter:
         return encode_fixed(model, _EXAMPLE, length)
-    vocabulary = int(model.hf_config.get("vocab_size", 2))
-    return _padded([i % vocabulary for i in range(1, length)], length, 0)
+    text = " ".join([_EXAMPLE] * tokens)  # a word is a token at least
+    cut, mask = encode_fixed(model, text, tokens)
+    rest = torch.full((1, length - tokens), _pad_id(model))
+    return torch.cat([cut, rest], dim=1), torch.cat([mask, torch.zeros_like(rest)], dim=1)
+
+
+def _pad_id(model: Model) -> int:
+    given = None if model.tokenizer is None else model.tokenizer.pad_id
+    return int(model.hf_config.get("pad_token_id") or 0) if given is None else given
 
 
 @contextmanager

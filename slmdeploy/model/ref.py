@@ -42,6 +42,7 @@ class ModelRef:
         pooling: What the user says of an encoder's pooling.
         inputs: What the user says of example inputs.
         labelled: A file of labelled texts to hold a classifier against.
+        lengths: Of the texts that an encoder shall take; empty for the target's.
     """
 
     text: str
@@ -54,6 +55,7 @@ class ModelRef:
     pooling: str | None = None
     inputs: tuple[str, ...] = ()
     labelled: Path | None = None
+    lengths: tuple[int, ...] = ()
 
 
 def parse_ref(text: str) -> ModelRef:

@@ -9,7 +9,7 @@ from pathlib import Path
 from slmdeploy.errors import UsageError
 from slmdeploy.model.ref import ModelRef, parse_ref
 
-__all__ = ["ModelRequest", "parse_adapters", "request_of"]
+__all__ = ["ModelRequest", "parse_adapters", "parse_lengths", "request_of"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class ModelRequest:
             it; ``None`` for what the checkpoint says.
         inputs: Example inputs of a file that brings none, as ``parse_input`` takes them.
         labelled: A file of labelled texts, on which a classifier is judged on the device.
+        lengths: Tokens of the texts that an encoder shall take: a method each.
     """
 
     text: str
@@ -32,6 +33,7 @@ class ModelRequest:
     pooling: str | None = None
     inputs: tuple[str, ...] = ()
     labelled: Path | None = None
+    lengths: tuple[int, ...] = ()
 
     def ref(self) -> ModelRef:
         """The model without adapters.
@@ -46,12 +48,32 @@ class ModelRequest:
             pooling=self.pooling,
             inputs=self.inputs,
             labelled=self.labelled,
+            lengths=self.lengths,
         )
 
 
 def request_of(model: str | ModelRequest) -> ModelRequest:
     """A request, where only a name may be given."""
     return model if isinstance(model, ModelRequest) else ModelRequest(model)
+
+
+def parse_lengths(given: str | None) -> tuple[int, ...]:
+    """Lengths in tokens, of ``32,128,512``; empty where nothing is given.
+
+    Raises:
+        UsageError: It has another form.
+    """
+    if given is None:
+        return ()
+    try:
+        found = tuple(int(part) for part in given.split(","))
+    except ValueError:
+        found = ()
+    if not found or min(found) < 1:
+        raise UsageError(
+            f"{given!r} are no lengths.", hint="Write tokens with commas between: 32,128,512"
+        )
+    return found
 
 
 def parse_adapters(given: tuple[str, ...]) -> dict[str, Path]:

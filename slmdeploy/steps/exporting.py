@@ -32,6 +32,7 @@ from slmdeploy.bundle.manifest import (
     TokenizerInfo,
     VerificationInfo,
 )
+from slmdeploy.bundle.methods import lengths_of
 from slmdeploy.compress.recipe import Recipe
 from slmdeploy.device.lab.inventory import LOCAL
 from slmdeploy.errors import DiskSpaceError, ParityError
@@ -105,7 +106,8 @@ def export_model(
         if verify:
             ran: dict[str, npt.NDArray[Any]] = {}
             results = _climb(Bundle(staging, manifest), made, ran, progress)
-            parity = against_compressed(ran, made.arrays, results)
+            lengths = bool(lengths_of(manifest))
+            parity = against_compressed(ran, made.arrays, results, lengths=lengths)
             with plan.forgotten_on(ParityError):
                 verdict(results)
             info = VerificationInfo(rungs=results)
@@ -314,7 +316,13 @@ def _provenance(model: Model, recipe: Recipe, artifact: Artifact) -> dict[str, A
 def _climb(
     bundle: Bundle, made: Made, ran: dict[str, npt.NDArray[Any]], progress: Progress
 ) -> tuple[RungResult, ...]:
-    below = stored_rungs(made.arrays, made.absent, generic=bundle.manifest.model.kind == "generic")
+    manifest = bundle.manifest
+    below = stored_rungs(
+        made.arrays,
+        made.absent,
+        generic=manifest.model.kind == "generic",
+        lengths=bool(lengths_of(manifest)),
+    )
     # The device room wants a whole bundle; what is staged gets its final manifest later.
-    (bundle.path / MANIFEST_NAME).write_text(bundle.manifest.model_dump_json(), encoding="utf-8")
+    (bundle.path / MANIFEST_NAME).write_text(manifest.model_dump_json(), encoding="utf-8")
     return climb_bundle(bundle, below, made.arrays, host=LOCAL, progress=progress, outputs=ran)

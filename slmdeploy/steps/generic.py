@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import uuid
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from slmdeploy import __version__
+from slmdeploy.bench.quality import TOKENS
+from slmdeploy.bundle.methods import FORWARD
 from slmdeploy.compress.recipe import Recipe
-from slmdeploy.errors import ExportError, RecipeError
-from slmdeploy.export.artifact import Artifact
+from slmdeploy.errors import ExportError, RecipeError, UsageError
+from slmdeploy.export.artifact import Artifact, MethodInfo
+from slmdeploy.export.lengths import checked_lengths, method_name
+from slmdeploy.export.options import CoremlOptions, ExportOptions
 from slmdeploy.export.plugin import Exporter, find_exporter
 from slmdeploy.model.hashing import file_sha256
 from slmdeploy.model.labelled import read_labelled
@@ -41,14 +46,14 @@ class GenericExport:
     """What shall be exported, and where its finished steps are kept.
 
     Attributes:
-        length: Tokens of an input; ``None`` for a module that brings its own.
+        lengths: Tokens of an input, a method each; none for a module that brings its own.
     """
 
     model: Model
     recipe: Recipe
     exporter: Exporter
     options: Any
-    length: int | None
+    lengths: tuple[int, ...]
     kept: Checkpoints
 
     def make(self, bench: Workbench, progress: Progress) -> Made:
@@ -77,12 +82,13 @@ def plan_generic(
     """Check what can be checked before work starts, and choose the length of inputs.
 
     Raises:
-        ExportError: The length is beyond the model's, or a module has none.
+        ExportError: A length is beyond the model's, a module has none, or the target's
+            format has no place for several.
         UsageError: The labelled texts are not of this model.
         MissingExtraError: The exporter's packages are not installed.
     """
     exporter, options = find_exporter(profile.exporter), profile.export
-    length = _length(model, context, options.context)
+    lengths = _lengths(model, context, options)
     if model.ref.labelled is not None:
         read_labelled(model.ref.labelled, model.labels)  # what is wrong with it is told now
     decides = {
@@ -98,51 +104,92 @@ def plan_generic(
         "recipe": recipe.model_dump(mode="json", exclude={"name", "description"}),
         "runtime": profile.runtime,
         "options": options.model_dump(mode="json"),
-        "length": length,
+        "lengths": lengths,
     }
-    return GenericExport(model, recipe, exporter, options, length, checkpoints_for(decides))
+    return GenericExport(model, recipe, exporter, options, lengths, checkpoints_for(decides))
 
 
-def _length(model: Model, context: int | None, usual: int | None) -> int | None:
+def _lengths(model: Model, context: int | None, options: ExportOptions) -> tuple[int, ...]:
+    """Tokens of an encoder's inputs, ascending."""
+    asked = model.ref.lengths
     if model.given is not None:
-        if context is not None:
+        if context is not None or asked:
+            option = "--lengths" if asked else "--context"
             raise ExportError(
-                "A module has no context: its inputs have the shapes of its examples.",
-                hint="Run again without --context.",
+                f"A module has no {option[2:]}: its inputs have the shapes of its examples.",
+                hint=f"Run again without {option}.",
             )
-        return None
+        return ()
+    if asked and context is not None:
+        raise UsageError("Give --lengths or --context; of an encoder both say the same.")
+    longest, usual = _longest(model), options.lengths if context is None else None
+    try:
+        lengths = checked_lengths(asked) if asked else usual
+    except ValueError as error:
+        raise UsageError(f"--lengths: {error}.") from None
+    if lengths is None:
+        lengths = (context or options.context or _default(model, longest),)
+    if lengths[-1] > longest:
+        fitting = ",".join(str(one) for one in lengths if one <= longest) or str(longest)
+        option = "--context" if len(lengths) == 1 and not asked else "--lengths"
+        fitting = f"{longest} or less" if option == "--context" else fitting
+        raise ExportError(
+            f"Inputs of {lengths[-1]} tokens are beyond the model's {longest}.",
+            hint=f"Run again with {option} {fitting}.",
+        )
+    if len(lengths) > 1 and isinstance(options, CoremlOptions) and not options.states:
+        raise ExportError(
+            f"Several lengths ({', '.join(map(str, lengths))}) are functions of one package, "
+            "which iOS17 does not have.",
+            hint="Give one length, or a target with deployment_target 'iOS18'.",
+        )
+    return lengths
+
+
+def _longest(model: Model) -> int:
     longest = int(model.hf_config.get("max_position_embeddings") or _LONGEST_DEFAULT)
     if model.hf_config.get("model_type") in _OFFSET:
         longest -= int(model.hf_config.get("pad_token_id") or 0) + 1
+    return longest
+
+
+def _default(model: Model, longest: int) -> int:
     trained = None if model.pooling is None else model.pooling.max_length
-    length = context or usual or min(trained or longest, longest, _LONGEST_DEFAULT)
-    if length > longest:
-        raise ExportError(
-            f"Inputs of {length} tokens are beyond the model's {longest}.",
-            hint=f"Run again with --context {longest} or less.",
-        )
-    return length
+    return min(trained or longest, longest, _LONGEST_DEFAULT)
+
+
+def _examples(plan: GenericExport) -> dict[str, tuple[Tensor, ...]]:
+    """Example inputs by method; each is too long a text for the method before."""
+    from slmdeploy.model.generic import example_inputs
+
+    if len(plan.lengths) < 2:
+        return {FORWARD: example_inputs(plan.model, sum(plan.lengths))}
+    return {
+        method_name(length): example_inputs(plan.model, length, shorter=shorter)
+        for shorter, length in zip((0, *plan.lengths), plan.lengths, strict=False)
+    }
 
 
 def _make(plan: GenericExport, progress: Progress) -> None:
     """Run the source, compress, run again, export and run what was exported."""
     from slmdeploy.compress.generic import compress_module
     from slmdeploy.compress.quantize import quiet_torchao, round_floats
-    from slmdeploy.model.generic import INPUTS, example_inputs, load_generic
+    from slmdeploy.model.generic import INPUTS, load_generic
 
     given = plan.model.given
     names = INPUTS if given is None else given.input_names
-    inputs = example_inputs(plan.model, plan.length or 0)
-    wanted = plan.exporter.module_inputs(inputs, names)
+    examples = _examples(plan)
+    calls = list(examples.values())
+    wanted = [value for one in calls for value in plan.exporter.module_inputs(one, names)]
     arrays = {f"input.{index}": value.numpy() for index, value in enumerate(wanted)}
     progress(Step("run the source"))
     with quiet_torchao():  # which transformers imports
         module = load_generic(plan.model)
-    arrays |= _outputs("source", module(*inputs)) | _labelled(plan, module)
+    arrays |= _outputs("source", module, calls) | _labelled(plan, module)
     progress(Step("run the source", finished=True))
     left = _left_alone(plan, module)
     compressed = compress_module(copy.deepcopy(module), plan.recipe)
-    arrays |= _outputs("compressed", compressed.module(*inputs))
+    arrays |= _outputs("compressed", compressed.module, calls)
     if plan.recipe.floats == "fp16":
         round_floats(module)  # as the compressed one's are, for an exporter that converts this
     made: list[Artifact] = []
@@ -152,7 +199,7 @@ def _make(plan: GenericExport, progress: Progress) -> None:
             plan.exporter.export_module(
                 compressed,
                 module,
-                inputs,
+                examples if len(calls) > 1 else calls[0],
                 plan.options,
                 path,
                 input_names=names,
@@ -165,8 +212,21 @@ def _make(plan: GenericExport, progress: Progress) -> None:
     arrays |= {f"output.exported.{index}": value for index, value in enumerate(traced)}
     plan.kept.write_arrays("artifact.npz", arrays)
     notes = (*made[0].notes, *left, *(() if given is None else given.remarks))
-    artifact = made[0].model_copy(update={"notes": notes})
+    methods = _with_lengths(made[0].methods, plan.lengths)
+    artifact = made[0].model_copy(update={"notes": notes, "methods": methods})
     plan.kept.write_json("artifact.json", artifact.model_dump(mode="json"))
+
+
+def _with_lengths(
+    methods: Mapping[str, MethodInfo], lengths: tuple[int, ...]
+) -> dict[str, MethodInfo]:
+    """What an exporter says of its methods, with the length of each where there are several."""
+    if len(lengths) < 2:
+        return dict(methods)
+    return {
+        method_name(one): methods[method_name(one)].model_copy(update={"length": one})
+        for one in lengths
+    }
 
 
 def _labelled(plan: GenericExport, module: nn.Module) -> dict[str, npt.NDArray[Any]]:
@@ -179,12 +239,19 @@ def _labelled(plan: GenericExport, module: nn.Module) -> dict[str, npt.NDArray[A
     if path is None:
         return {}
     given = read_labelled(path, plan.model.labels)
-    rows = [encode_fixed(plan.model, text, plan.length or 0) for text in given.texts]
-    chosen = [int(module(*row).argmax()) for row in rows]
+    rows = [encode_fixed(plan.model, text, plan.lengths[-1]) for text in given.texts]
+    tokens = [int(mask.sum()) for _, mask in rows]
+    fitting = [next(one for one in plan.lengths if count <= one) for count in tokens]
+    chosen = [
+        int(module(*(one[:, :length] for one in row)).argmax())
+        for row, length in zip(rows, fitting, strict=True)
+    ]
+    counted = {TOKENS: np.asarray(tokens, dtype=np.int64)} if len(plan.lengths) > 1 else {}
     whole = plan.exporter.module_inputs(tuple(map(torch.cat, zip(*rows, strict=True))), INPUTS)
     inputs = {f"labelled.input.{index}": value.numpy() for index, value in enumerate(whole)}
     return {
         **inputs,
+        **counted,
         "labelled.class": np.asarray(given.classes, dtype=np.int64),
         "labelled.source": np.asarray(chosen, dtype=np.int64),
     }
@@ -196,8 +263,14 @@ def _output_names(model: Model) -> tuple[str, ...]:
     return (_OUTPUTS.get(str(model.task), "logits"),)
 
 
-def _outputs(rung: str, given: Tensor | tuple[Tensor, ...]) -> dict[str, npt.NDArray[Any]]:
-    values = given if isinstance(given, tuple) else (given,)
+def _outputs(
+    rung: str, module: nn.Module, calls: Sequence[tuple[Tensor, ...]]
+) -> dict[str, npt.NDArray[Any]]:
+    """What a module gives for each call, one after the other."""
+    values: list[Tensor] = []
+    for inputs in calls:
+        given = module(*inputs)
+        values += given if isinstance(given, tuple) else (given,)
     return {
         f"output.{rung}.{index}": np.ascontiguousarray(value.detach().numpy())
         for index, value in enumerate(values)

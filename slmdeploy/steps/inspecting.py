@@ -12,6 +12,7 @@ import numpy as np
 
 from slmdeploy.bundle.folder import Bundle, open_bundle
 from slmdeploy.bundle.manifest import ByteRow, TensorInfo
+from slmdeploy.bundle.methods import golden_calls
 from slmdeploy.export.executorch.delegated import read_delegated
 from slmdeploy.export.mil.lint import Finding, lint
 from slmdeploy.export.mil.overflow import OverflowWatch
@@ -200,8 +201,8 @@ def _watched(
     runner = CoremlRunner(evaluator(bundle, "fp16", watch=watch), bundle.manifest)
     progress(Step("run in float16"))
     if bundle.manifest.model.kind == "generic":
-        count = sum(name.startswith("input.") for name in golden)
-        runner.invoke(InvokeRequest("forward", tuple(golden[f"input.{i}"] for i in range(count))))
+        for call in golden_calls(bundle.manifest, golden):
+            runner.invoke(InvokeRequest(*call))
     else:
         tokens = np.concatenate([golden["prompt"], golden["continuation"]]).tolist()
         runner.score(ScoreRequest(tuple(tokens), prompt_length=len(golden["prompt"])))

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.bundle.manifest import RungResult
+from slmdeploy.bundle.methods import golden_calls
+from slmdeploy.compress.recipe import Recipe
 from slmdeploy.device.runs.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
 from slmdeploy.progress import Progress, Step
@@ -21,9 +23,10 @@ from slmdeploy.runtime.protocol import (
     ScoreRequest,
 )
 from slmdeploy.steps.evaluated import Evaluated, evaluated
+from slmdeploy.steps.outputs import joined, stored_output
 from slmdeploy.steps.ready import ready
 from slmdeploy.verify.ladder import Rung, climb
-from slmdeploy.verify.thresholds import RungKind
+from slmdeploy.verify.thresholds import Precision, RungKind
 
 __all__ = ["climb_bundle", "stored_rungs"]
 
@@ -33,38 +36,28 @@ _FREE = Sampling(temperature=0.8, top_p=0.95, seed=1)
 _STORED: tuple[RungKind, ...] = ("source", "decoder", "compressed", "exported")
 
 
-def stored_rungs(golden: _Arrays, absent: Mapping[str, str], *, generic: bool) -> list[Rung]:
+def stored_rungs(
+    golden: _Arrays, absent: Mapping[str, str], *, generic: bool, lengths: bool = False
+) -> list[Rung]:
     """The rungs whose outputs were kept, and those that were not with the reason.
 
     Args:
         golden: ``logits.<rung>`` or ``output.<rung>.<i>`` among others.
         absent: Why a rung has none.
         generic: Any model but a decoder.
+        lengths: It has a method for each of several lengths.
     """
     kinds = [kind for kind in _STORED if not (generic and kind == "decoder")]
     rungs = []
     for kind in kinds:
-        values = _stored(golden, kind) if generic else golden.get(f"logits.{kind}")
+        values = (
+            stored_output(golden, kind, lengths=lengths)
+            if generic
+            else golden.get(f"logits.{kind}")
+        )
         reason = absent.get(kind, "its logits were not kept in the bundle")
         rungs.append(Rung(kind, kind, None if values is None else _given(values), reason))
     return rungs
-
-
-def _stored(golden: _Arrays, kind: str) -> npt.NDArray[Any] | None:
-    start = f"output.{kind}."
-    indices = sorted(int(name.removeprefix(start)) for name in golden if name.startswith(start))
-    return _joined([golden[f"{start}{index}"] for index in indices]) if indices else None
-
-
-def _joined(outputs: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """The output of a model; several as one row, integers among floats left out.
-
-    What is chosen by an ``argmax`` jumps where the scores, which are compared, hardly move.
-    """
-    if len(outputs) == 1:
-        return outputs[0]
-    floats = [one for one in outputs if np.issubdtype(one.dtype, np.floating)]
-    return np.concatenate([one.reshape(-1) for one in floats or outputs])[None]
 
 
 def _given(values: npt.NDArray[Any]) -> Callable[[], npt.NDArray[Any]]:
@@ -114,11 +107,17 @@ def climb_bundle(
 
     return climb(
         rungs,
-        precision=bundle.manifest.recipe.precision,
+        precision=_precision(bundle.manifest.recipe),
         model="generic" if generic else "decoder",
         choices=bundle.manifest.model.task not in ("embedding", "module"),
         on_result=on_result,
     )
+
+
+def _precision(recipe: Recipe) -> Precision:
+    """As the recipe's; weights in float32 whose floats are rounded for Core ML are float16."""
+    rounded = recipe.precision == "fp32" and recipe.floats == "fp16"
+    return "fp16" if rounded else recipe.precision
 
 
 def _runtime_rung(
@@ -162,9 +161,9 @@ def _evaluated_rung(way: Evaluated, bundle: Bundle, golden: _Arrays, progress: P
 
 def _output(bundle: Bundle, runner: Runner, golden: _Arrays) -> npt.NDArray[Any]:
     if bundle.manifest.model.kind == "generic":
-        count = sum(name.startswith("input.") for name in golden)
-        inputs = tuple(golden[f"input.{index}"] for index in range(count))
-        return _joined(runner.invoke(InvokeRequest("forward", inputs))[0])
+        calls = golden_calls(bundle.manifest, golden)
+        given = [one for call in calls for one in runner.invoke(InvokeRequest(*call))[0]]
+        return joined(given, lengths=len(calls) > 1)
     tokens = np.concatenate([golden["prompt"], golden["continuation"]]).tolist()
     return runner.score(ScoreRequest(tuple(tokens), prompt_length=len(golden["prompt"])))
 

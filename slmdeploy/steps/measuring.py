@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import platform
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -18,21 +19,32 @@ from slmdeploy.bench.summary import MetricValue, size_values
 from slmdeploy.bench.workload import GenerateWorkload, check_fits, invoke_workload, synthetic
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.bundle.manifest import MANIFEST_NAME
+from slmdeploy.bundle.methods import golden_calls, lengths_of, method_for
 from slmdeploy.device.facts import BOARD_MODEL, CPU, GLIBC, KERNEL, MEMORY, Fact, read_fact
 from slmdeploy.device.probes.watch import Watch, watched
 from slmdeploy.device.runs.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
-from slmdeploy.errors import DeviceError
+from slmdeploy.errors import DeviceError, UsageError
 from slmdeploy.progress import Progress, Step
 from slmdeploy.runtime.protocol import Runner
 from slmdeploy.steps.answering import answer_note
+from slmdeploy.steps.at_once import at_once
 from slmdeploy.steps.outcomes import Attempt
 from slmdeploy.steps.ready import Ready, planned, ready
 from slmdeploy.steps.runnerless import refuse_without_runner
 from slmdeploy.store.record import Record, make_record
 from slmdeploy.transport.base import Transport
 
-__all__ = ["GENERATE", "PROMPT", "RUNS", "Bench", "Measuring", "judged", "workload_for"]
+__all__ = [
+    "GENERATE",
+    "PROMPT",
+    "RUNS",
+    "Bench",
+    "Measuring",
+    "judged",
+    "measure_all",
+    "workload_for",
+]
 
 PROMPT, GENERATE, RUNS = 128, 64, 5
 """The workload where none is asked for."""
@@ -81,6 +93,8 @@ class Bench:
         runs: Processes after the warm-up.
         threads: Worker threads.
         use: How the device is taken, and what is set on it meanwhile.
+        method: Of an encoder with several lengths; ``each`` sets it.
+        quality: Also let a classifier label its texts, if it has some.
     """
 
     bundle: Bundle
@@ -89,15 +103,48 @@ class Bench:
     runs: int | None
     threads: int | None
     use: Use = USUAL
+    method: str | None = None
+    quality: bool = True
+
+    def each(self) -> tuple[Bench, ...]:
+        """One measurement for each length that the bundle has a method for; else this one.
+
+        ``prompt`` chooses one: the shortest that so many tokens fit. Labelled texts, which go
+        through all methods, are classified with the last.
+
+        Raises:
+            UsageError: So many tokens fit no method.
+        """
+        lengths = lengths_of(self.bundle.manifest)
+        if not lengths:
+            return (self,)
+        longest = max(lengths.values())
+        if self.prompt is not None and self.prompt > longest:
+            raise UsageError(
+                f"A text of {self.prompt} tokens does not fit: the longest method of "
+                f"{self.bundle.manifest.name} takes {longest}.",
+                hint=f"Give --prompt {longest} or less, or export with longer --lengths.",
+            )
+        names = list(lengths) if self.prompt is None else [method_for(lengths, self.prompt)]
+        return tuple(
+            dataclasses.replace(self, method=name, quality=name == names[-1]) for name in names
+        )
+
+    def subject(self, device: str) -> str:
+        """What an attempt is called: the device, and the length where there are several."""
+        lengths = lengths_of(self.bundle.manifest)
+        return device if self.method is None else f"{device}, {lengths[self.method]} tokens"
 
     def check(self) -> None:
         """Refuse what cannot be measured, before a device is touched.
 
         Raises:
-            UsageError: The workload does not fit the context.
+            UsageError: The workload does not fit the context, or no method.
         """
         if self.bundle.manifest.model.kind == "decoder":
             workload_for(self.bundle, self.prompt, self.generate)
+        else:
+            self.each()
 
     def show(self, device: Device, progress: Progress) -> None:
         """Tell what would be set on a device; changes nothing.
@@ -157,10 +204,10 @@ class Bench:
                 progress=tell,
                 observe=observe,
             )
-        golden = bundle.golden()
-        count = sum(name.startswith("input.") for name in golden)
-        inputs = [golden[f"input.{index}"] for index in range(count)]
-        once = invoke_workload("forward", inputs)
+        calls = dict(golden_calls(bundle.manifest, bundle.golden()))
+        method = self.method or next(iter(calls))
+        inputs = calls[method]
+        once = invoke_workload(method, inputs)
         return measure_invoke(
             runner,
             once,
@@ -180,17 +227,40 @@ class Bench:
         self, runner: Runner, counted: Measurement, told: Progress
     ) -> dict[str, MetricValue]:
         """What a classifier gets right; nothing where the bundle has no labelled texts."""
-        golden = self.bundle.golden() if self.bundle.manifest.model.kind == "generic" else {}
+        generic = self.quality and self.bundle.manifest.model.kind == "generic"
+        golden = self.bundle.golden() if generic else {}
         if counted.status != "valid" or not has_labelled(golden):
             return {}
         return measure_quality(
             runner,
             golden,
+            lengths=lengths_of(self.bundle.manifest),
             threads=self.threads or self.bundle.manifest.threads,
             progress=lambda done, total: told(
                 Step("classify", done, total, "texts", finished=done == total)
             ),
         )
+
+
+def measure_all(
+    asked: Bench,
+    devices: Sequence[str],
+    progress: Progress,
+    keep: Callable[[Record], Record],
+) -> tuple[Attempt[Record], ...]:
+    """Measure on all devices at once; one length of a text after the other.
+
+    Args:
+        asked: What shall be measured.
+        devices: Selectors.
+        progress: Is told what is being done.
+        keep: Stores a record.
+    """
+    return tuple(
+        dataclasses.replace(attempt, subject=one.subject(attempt.subject))
+        for one in asked.each()
+        for attempt in at_once(devices, one.run, progress, then=keep)
+    )
 
 
 def judged(device: str, record: Record) -> Attempt[Record]:

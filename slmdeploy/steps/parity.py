@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slmdeploy.bundle.manifest import RungResult
+from slmdeploy.steps.outputs import stored_output
 from slmdeploy.verify.comparators.registry import compare_all
 
 __all__ = ["against_compressed", "logits_sha256"]
@@ -19,7 +20,7 @@ _COMPRESSED = ("logits.compressed", "output.compressed.0")
 
 
 def against_compressed(
-    ran: _Arrays, golden: _Arrays, rungs: Sequence[RungResult]
+    ran: _Arrays, golden: _Arrays, rungs: Sequence[RungResult], *, lengths: bool = False
 ) -> tuple[RungResult, ...]:
     """Hold what an artifact gave against the compressed model, not against the rung before.
 
@@ -27,8 +28,11 @@ def against_compressed(
         ran: Outputs by the rung's name.
         golden: Among them those of the compressed model.
         rungs: What the ladder said of the same rungs.
+        lengths: The artifact has a method for each of several lengths.
     """
-    wanted = _compressed(golden)
+    wanted = golden.get(_COMPRESSED[0])
+    if wanted is None:
+        wanted = stored_output(golden, "compressed", lengths=lengths)
     if wanted is None:
         return ()
     judged = {rung.name: rung for rung in rungs}

@@ -56,6 +56,11 @@ class Preparation:
         found = read_model(self.asked.ref(), fetch=self.fetch, progress=self.progress)
         if self.asked.labelled is not None and found.task != "classification":
             raise UsageError(f"{found.name} is no classifier of texts, so none can be labelled.")
+        if self.asked.lengths and found.kind == "decoder":
+            raise UsageError(
+                f"{found.name} writes text: it has a cache, and no lengths.",
+                hint="Run again without --lengths; --context says what the cache holds.",
+            )
         return found
 
     @cached_property

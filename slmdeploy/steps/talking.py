@@ -64,10 +64,15 @@ def talk(
 
     Raises:
         TokenizerError: The bundle has no tokenizer.
-        UsageError: The prompt does not fit.
+        UsageError: The prompt does not fit, or the model writes no text.
         DeviceError: The device or the runner failed, or nothing of ours runs there.
     """
     refuse_without_runner(bundle, device)
+    if bundle.manifest.model.kind != "decoder":
+        raise UsageError(
+            f"{bundle.manifest.name} writes no text: it gives {_given(bundle)}.",
+            hint="Measure it with: slmdeploy bench",
+        )
     tokenizer = bundle.tokenizer()
     if tokenizer is None:
         raise TokenizerError(
@@ -84,6 +89,12 @@ def talk(
     )
     with ready(bundle, device, progress, use=use, live=True) as on:
         yield from pieces(on.runner.generate(request), tokenizer, len(ids))
+
+
+def _given(bundle: Bundle) -> str:
+    """Names of what a model gives that is no decoder."""
+    method = next(iter(bundle.manifest.artifact.methods.values()))
+    return ", ".join(one.name for one in method.outputs)
 
 
 def pieces(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from slmdeploy.bundle.folder import open_bundle
+from slmdeploy.bundle.methods import lengths_of
 from slmdeploy.device.lab.inventory import LOCAL
 from slmdeploy.device.runs.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
 from slmdeploy.errors import BundleError
+from slmdeploy.model.foreign import NO_DECODER
 from slmdeploy.progress import Progress
 from slmdeploy.steps.ladder import climb_bundle, stored_rungs
 from slmdeploy.steps.outcomes import Verified
@@ -44,7 +46,8 @@ def verify_bundle(
             hint="Make it again with: slmdeploy export",
         )
     generic = bundle.manifest.model.kind == "generic"
-    below = stored_rungs(golden, {}, generic=generic)
+    absent = {"decoder": NO_DECODER} if bundle.manifest.artifact.source == "transformers" else {}
+    below = stored_rungs(golden, absent, generic=generic, lengths=bool(lengths_of(bundle.manifest)))
     results = climb_bundle(
         bundle, below, golden, host=LOCAL, device=board, use=use, progress=progress
     )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from slmdeploy.bench.quality import CHOSEN, CLASSES, has_labelled, measure_quality
+from slmdeploy.bench.quality import CHOSEN, CLASSES, TOKENS, has_labelled, measure_quality
 from slmdeploy.errors import RunnerError
 
 LOGITS = np.log(np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]))
@@ -34,6 +34,21 @@ def test_accuracy_is_the_share_of_right_answers_beside_that_of_the_source():
     assert found["accuracy_percent"].value == 75
     assert found["accuracy_percent"].n == 4
     assert found["source_accuracy_percent"].value == 100
+
+
+def test_each_text_goes_through_the_shortest_method_that_it_fits():
+    asked = []
+
+    class Remembers(Answers):
+        def invoke(self, request):
+            asked.append((request.method, request.inputs[0].shape))
+            return super().invoke(request)
+
+    rows = np.repeat(GOLDEN["labelled.input.0"], 8, axis=1)
+    golden = GOLDEN | {"labelled.input.0": rows, TOKENS: np.array([1, 4, 5, 8])}
+    found = measure_quality(Remembers(), golden, lengths={"forward_4": 4, "forward_8": 8})
+    assert asked == [("forward_4", (1, 4))] * 2 + [("forward_8", (1, 8))] * 2
+    assert found["accuracy_percent"].value == 75
 
 
 def test_calibration_is_how_far_confidence_is_from_accuracy():

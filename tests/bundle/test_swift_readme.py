@@ -62,3 +62,16 @@ def test_any_other_model_is_one_call(target):
     text = swift_readme(coreml(cache=None), CoremlOptions(deployment_target=target))
     assert "model.prediction(from: MLDictionaryFeatureProvider(dictionary: inputs))" in text
     assert "makeState" not in text
+
+
+def test_with_several_lengths_a_function_is_named():
+    text = swift_readme(coreml(cache=None), CoremlOptions())
+    assert "functionName" not in text
+    made = coreml(cache=None)
+    (method,) = made.artifact.methods.values()
+    methods = {f"forward_{n}": method.model_copy(update={"length": n}) for n in (128, 32)}
+    artifact = made.artifact.model_copy(update={"methods": methods})
+    text = swift_readme(made.model_copy(update={"artifact": artifact}), CoremlOptions())
+    assert 'configuration.functionName = "forward_32"  // the shortest that the text fits' in text
+    assert "`attention_mask` is 0 there" in text
+    assert "$" not in text

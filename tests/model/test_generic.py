@@ -96,6 +96,16 @@ def test_example_inputs_need_no_tokenizer(folder):
         encode_fixed(model, "a", 8)
 
 
+@pytest.mark.parametrize("tokenizer", [True, False])
+def test_an_example_is_too_long_for_the_next_shorter_length(folder, tokenizer):
+    if not tokenizer:
+        (folder / "tokenizer.json").unlink()
+    ids, mask = example_inputs(read(folder), 16, shorter=8)
+    assert ids.shape == mask.shape == (1, 16)
+    assert ids.dtype == mask.dtype == torch.int64
+    assert mask[0].tolist() == [1] * 14 + [0] * 2
+
+
 def test_a_missing_tensor_is_named_instead_of_made_up(folder):
     tensors = load_file(weights_of(folder))
     del tensors["classifier.weight"]

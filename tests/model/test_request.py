@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from slmdeploy.errors import UsageError
-from slmdeploy.model.request import ModelRequest, parse_adapters, request_of
+from slmdeploy.model.request import ModelRequest, parse_adapters, parse_lengths, request_of
 
 
 def test_what_is_said_of_a_model_goes_into_its_reference():
@@ -28,6 +28,18 @@ def test_adapters_have_names():
 def test_an_adapter_without_name_or_folder_is_refused(text):
     with pytest.raises(UsageError, match="is not an adapter"):
         parse_adapters((text,))
+
+
+def test_lengths_stand_with_commas_between():
+    assert parse_lengths("32,128") == (32, 128)
+    assert parse_lengths(None) == ()
+    assert ModelRequest("demo", lengths=(32, 128)).ref().lengths == (32, 128)
+
+
+@pytest.mark.parametrize("text", ["", "32,", "many", "0,8", "-4"])
+def test_anything_else_are_no_lengths(text):
+    with pytest.raises(UsageError, match="are no lengths"):
+        parse_lengths(text)
 
 
 def test_two_adapters_of_one_name_are_refused():

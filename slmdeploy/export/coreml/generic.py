@@ -1,11 +1,11 @@
-"""Any module with example inputs to a Core ML package with one function, ``main``."""
+"""Any module with example inputs to a Core ML package with one function, ``main``, or several."""
 
 from __future__ import annotations
 
 import copy
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from slmdeploy.errors import ExportError
 from slmdeploy.export.artifact import Artifact
 from slmdeploy.export.coreml import account
 from slmdeploy.export.coreml.carry import carry
-from slmdeploy.export.coreml.converting import convert_exported
+from slmdeploy.export.coreml.converting import convert_exported, merge
 from slmdeploy.export.coreml.plain import dense_weight, half, plain_table
 from slmdeploy.export.coreml.versions import installed_versions
-from slmdeploy.export.options import CoremlOptions
+from slmdeploy.export.lengths import Examples, by_method
+from slmdeploy.export.options import CoremlOptions, DeploymentTarget
 from slmdeploy.progress import Progress, Step, silent
 
 __all__ = ["METHOD", "NamedModule", "export_module", "narrowed", "plain_module", "run_module"]
@@ -82,7 +83,7 @@ def narrowed(inputs: Sequence[Tensor], names: Sequence[str]) -> tuple[Tensor, ..
 
 def export_module(
     compressed: CompressedModule,
-    inputs: Sequence[Tensor],
+    inputs: Examples,
     options: CoremlOptions,
     destination: Path,
     *,
@@ -94,8 +95,9 @@ def export_module(
 
     Args:
         compressed: What to export; it is left as it is.
-        inputs: Examples; their shapes become the function's.
-        options: Of the deployment target.
+        inputs: Examples; their shapes become the function's. What several functions have of
+            weights is in the package once.
+        options: Of the deployment target; several functions need ``iOS18``.
         destination: The ``.mlpackage`` to write.
         input_names: A name for each input.
         output_names: A name for each output.
@@ -105,30 +107,24 @@ def export_module(
         ExportError: The module fails on the examples, cannot be traced or lowered, or takes
             or gives what Core ML does not have.
     """
-    if len(inputs) != len(input_names):
-        raise ExportError(f"There are {len(inputs)} example inputs, but {len(input_names)} names.")
+    methods = by_method(inputs, METHOD)
+    given = next(iter(methods.values()))
+    if len(given) != len(input_names):
+        raise ExportError(f"There are {len(given)} example inputs, but {len(input_names)} names.")
     progress(Step("convert to Core ML"))
-    examples = narrowed(inputs, input_names)
+    examples = {name: narrowed(values, input_names) for name, values in methods.items()}
     plain = plain_module(compressed.module)
-    named = NamedModule(plain, [value.dtype for value in inputs], len(output_names)).eval()
-    outputs = run_module(named, examples)
-    for name, value in zip(output_names, outputs, strict=True):
+    named = NamedModule(plain, [value.dtype for value in given], len(output_names)).eval()
+    outputs = tuple(value for one in examples.values() for value in run_module(named, one))
+    for name, value in zip(list(output_names) * len(methods), outputs, strict=True):
         if not isinstance(value, Tensor):
             raise ExportError(f"Output {name!r} is {type(value).__name__}, not a tensor.")
     carry(plain, compressed)
-    with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
-        package = Path(scratch) / "module.mlpackage"  # coremltools takes no other ending
-        convert_exported(
-            named,
-            dict(zip(input_names, examples, strict=True)),
-            output_names,
-            package,
-            target=options.deployment_target,
-        )
-        shutil.move(package, destination)
+    calls = {name: dict(zip(input_names, one, strict=True)) for name, one in examples.items()}
+    _convert(named, calls, output_names, destination, target=options.deployment_target)
     progress(Step("convert to Core ML", finished=True))
     size = account.folder_bytes(destination)
-    wide = [value for value in inputs if value.dtype is torch.int64]
+    wide = [value for value in given if value.dtype is torch.int64]
     notes: tuple[str, ...] = ("Inputs that are int64 in the model are int32 here.",) if wide else ()
     return Artifact(
         path=destination,
@@ -142,6 +138,28 @@ def export_module(
         notes=(*notes, "Shapes are fixed to those of the example inputs; compute is float16."),
         traced=tuple(np.ascontiguousarray(value.numpy()) for value in outputs),
     )
+
+
+def _convert(
+    named: nn.Module,
+    calls: Mapping[str, Mapping[str, Tensor]],
+    output_names: Sequence[str],
+    destination: Path,
+    *,
+    target: DeploymentTarget,
+) -> None:
+    """Write the package, with a function for each of the calls."""
+    with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
+        made = {}
+        for name, inputs in calls.items():
+            made[name] = Path(scratch) / f"{name}.mlpackage"  # coremltools takes no other ending
+            convert_exported(named, inputs, output_names, made[name], target=target)
+        package = made[next(iter(made))]
+        if len(made) > 1:
+            package = Path(scratch) / "all" / "module.mlpackage"
+            package.parent.mkdir()
+            merge(made, next(iter(made)), package)
+        shutil.move(package, destination)
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from slmdeploy.compress.quantize import Compressed, quiet_torchao
 from slmdeploy.errors import MissingExtraError
 from slmdeploy.export.artifact import Artifact
 from slmdeploy.export.coreml.sizes import PLACES
+from slmdeploy.export.lengths import Examples
 from slmdeploy.export.litert.quiet import quiet
 from slmdeploy.export.options import CoremlOptions
 from slmdeploy.export.plugin import Exporter, Golden
@@ -66,7 +67,7 @@ class CoremlExporter:
         self,
         compressed: CompressedModule,
         source: nn.Module,  # noqa: ARG002
-        inputs: tuple[Tensor, ...],
+        inputs: Examples,
         options: CoremlOptions,
         destination: Path,
         *,

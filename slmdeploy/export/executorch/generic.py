@@ -1,4 +1,4 @@
-"""Any module with example inputs to a ``.pte`` with one method, ``forward``.
+"""Any module with example inputs to a ``.pte`` with one method, ``forward``, or one a length.
 
 The whole graph goes through ExecuTorch's own passes at once. What XNNPACK takes runs
 in delegates, the rest in the operators of the wheel's own libraries, and a program
@@ -7,7 +7,7 @@ that needs any other operator is refused here rather than on the board.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from slmdeploy.compress.quantize import quiet_torchao
 from slmdeploy.errors import ExportError, MissingExtraError
 from slmdeploy.export.artifact import Artifact, ByteRow
 from slmdeploy.export.forms import require_form, zeros_note
+from slmdeploy.export.lengths import Examples, by_method
 from slmdeploy.export.options import ExecutorchOptions
 from slmdeploy.progress import Progress, Step, silent
 
@@ -49,7 +50,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("executorch", "Export to ExecuTorch") from error
 
-__all__ = ["METHOD", "export_module"]
+__all__ = ["METHOD", "bytes_by_place", "export_module", "require_kernels"]
 
 METHOD = "forward"
 
@@ -71,13 +72,13 @@ _DTYPES = frozenset(
 
 def export_module(
     compressed: CompressedModule,
-    inputs: Sequence[Tensor],
+    inputs: Examples,
     options: ExecutorchOptions,
     destination: Path,
     *,
     input_names: Sequence[str],
     output_names: Sequence[str],
-    golden: Sequence[Tensor] | None = None,
+    golden: Examples | None = None,
     progress: Progress = silent,
 ) -> Artifact:
     """Export a module whose inputs and outputs are tensors of fixed shapes.
@@ -85,13 +86,14 @@ def export_module(
     Args:
         compressed: What to export; its module is put into evaluation mode, and its
             quantized weights into a form that can be traced. It still runs afterwards.
-        inputs: Examples; their shapes and dtypes become the method's.
+        inputs: Examples; their shapes and dtypes become the method's. What several methods
+            have of weights is in the file once.
         options: Only ``kernels`` matters here.
         destination: The ``.pte`` to write; it is left alone if anything fails.
         input_names: A name for each input.
         output_names: A name for each output.
-        golden: Inputs to run through the exported graph in torch; the outputs are the
-            artifact's ``traced``, a tuple of arrays.
+        golden: Inputs to run through the exported graphs in torch; the outputs are the
+            artifact's ``traced``, a tuple of arrays, one method's after the other's.
         progress: Is told of each step.
 
     Raises:
@@ -103,55 +105,62 @@ def export_module(
     """
     require_form("executorch", compressed.recipe)
     module = compressed.module.eval()
-    _check_inputs(inputs, input_names)
+    examples = by_method(inputs, METHOD)
+    for given in examples.values():
+        _check_inputs(given, input_names)
     progress(Step("trace the graph"))
-    _check_runs(module, tuple(inputs))
-    exported = _trace(compressed, tuple(inputs))
-    _check_outputs(exported, output_names)
-    traced = None if golden is None else _run(exported, tuple(golden))
+    for given in examples.values():
+        _check_runs(module, given)
+    _make_traceable(compressed)
+    exported = {name: _trace(module, given) for name, given in examples.items()}
+    for one in exported.values():
+        _check_outputs(one, output_names)
+    traced = None if golden is None else _run_all(exported, by_method(golden, METHOD))
     progress(Step("trace the graph", finished=True))
     progress(Step("lower to XNNPACK"))
     program = _lower(module, exported)
-    _require_kernels(program, options.kernels)
+    require_kernels(program, options.kernels)
     progress(Step("lower to XNNPACK", finished=True))
     progress(Step("plan memory and write"))
     write_program(program, destination)
     progress(Step("plan memory and write", finished=True))
-    delegates = _delegates(program)
-    method = Method(
-        module=module,
-        inputs=tuple(inputs),
-        input_names=tuple(input_names),
-        output_names=tuple(output_names),
-        delegated_ops=sum(count_operators(delegate.original_module) for delegate in delegates),
-    )
-    artifact = _artifact(program, method, delegates, options, destination, traced)
+    methods = {
+        name: Method(
+            module=module,
+            inputs=given,
+            input_names=tuple(input_names),
+            output_names=tuple(output_names),
+            delegated_ops=sum(count_operators(one.original_module) for one in _of(program, name)),
+        )
+        for name, given in examples.items()
+    }
+    artifact = _artifact(program, methods, options, destination, traced)
     return artifact.model_copy(update={"notes": zeros_note(compressed.recipe)})
 
 
-def _artifact(  # noqa: PLR0917 - what export_module has gathered
+def _artifact(
     program: ExecutorchProgramManager,
-    method: Method,
-    delegates: list[LoweredBackendModule],
+    methods: Mapping[str, Method],
     options: ExecutorchOptions,
     path: Path,
     traced: tuple[npt.NDArray[Any], ...] | None,
 ) -> Artifact:
-    methods = {METHOD: method}
-    size, planned = path.stat().st_size, planned_bytes(program, methods)
-    weights, graphs = account.delegate_bytes(delegates)
+    size = path.stat().st_size
+    planned = max(planned_bytes(program, [name]) for name in methods)  # a run loads one
+    weights, graphs = account.delegate_bytes(one for name in methods for one in _of(program, name))
+    module = next(iter(methods.values())).module
     return Artifact(
         path=path,
         runtime="executorch",
         kernels=options.kernels,
         methods=describe_methods(program, methods),
-        bytes_by_component=_bytes_by_component(program, weights, graphs, size),
+        bytes_by_component=bytes_by_place(program, weights, graphs, size),
         bytes_in_delegates=weights + graphs,
         memory=account.predict_memory(
             planned=planned,
             artifact=size,
             delegated=weights,
-            packed=account.packed_bytes(method.module, weights),
+            packed=account.packed_bytes(module, weights),
         ),
         versions={name: version(name) for name in ("torch", "executorch", "torchao")},
         traced=traced,
@@ -176,13 +185,16 @@ def _check_runs(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         raise ExportError(f"The model fails on its example inputs: {first_line(error)}") from error
 
 
-def _trace(compressed: CompressedModule, inputs: tuple[Tensor, ...]) -> ExportedProgram:
+def _make_traceable(compressed: CompressedModule) -> None:
     from torchao.utils import unwrap_tensor_subclass
 
     module, recipe = compressed.module, compressed.recipe
     store_as(module, lambda _: recipe.body)
     with quiet_torchao():
         unwrap_tensor_subclass(module)
+
+
+def _trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
     with torch.no_grad(), translated("trace the model"):
         return torch.export.export(module, inputs, strict=False)
 
@@ -210,6 +222,12 @@ def _check_outputs(exported: ExportedProgram, names: Sequence[str]) -> None:
             raise ExportError(f"Output {name!r} is of {value.dtype}, which no runner can give.")
 
 
+def _run_all(
+    exported: Mapping[str, ExportedProgram], golden: Mapping[str, tuple[Tensor, ...]]
+) -> tuple[npt.NDArray[Any], ...]:
+    return tuple(value for name, given in golden.items() for value in _run(exported[name], given))
+
+
 def _run(exported: ExportedProgram, inputs: tuple[Tensor, ...]) -> tuple[npt.NDArray[Any], ...]:
     """Outputs of the traced graph in torch; before it is lowered, which takes it apart."""
     with torch.no_grad(), translated("run the traced graph"):
@@ -218,16 +236,20 @@ def _run(exported: ExportedProgram, inputs: tuple[Tensor, ...]) -> tuple[npt.NDA
     return tuple(np.ascontiguousarray(value.numpy()) for value in flat)
 
 
-def _lower(module: nn.Module, exported: ExportedProgram) -> ExecutorchProgramManager:
+def _lower(module: nn.Module, exported: Mapping[str, ExportedProgram]) -> ExecutorchProgramManager:
     with torch.no_grad(), translated("lower the model"), storing(module):
         edge = to_edge_transform_and_lower(
-            exported, partitioner=[OwningPartitioner()], compile_config=EDGE_CONFIG
+            dict(exported), partitioner=[OwningPartitioner()], compile_config=EDGE_CONFIG
         )
         return finish_program(edge, share_buffers=False)
 
 
-def _require_kernels(program: ExecutorchProgramManager, kernels: str) -> None:
-    """Refuse operators outside of the delegates that no library of the runner has."""
+def require_kernels(program: ExecutorchProgramManager, kernels: str) -> None:
+    """Refuse operators outside of the delegates that no library of the runner has.
+
+    Raises:
+        ExportError: There are some.
+    """
     with translated("list its own operators"):
         import executorch.kernels.quantized  # noqa: F401 - registers what it has
         from executorch.runtime import Runtime
@@ -249,12 +271,13 @@ def _require_kernels(program: ExecutorchProgramManager, kernels: str) -> None:
         )
 
 
-def _delegates(program: ExecutorchProgramManager) -> list[LoweredBackendModule]:
-    graph = program.exported_program(METHOD).graph_module
+def _of(program: ExecutorchProgramManager, method: str) -> list[LoweredBackendModule]:
+    """The delegates of a method."""
+    graph = program.exported_program(method).graph_module
     return [part for part in graph.modules() if isinstance(part, LoweredBackendModule)]
 
 
-def _bytes_by_component(
+def bytes_by_place(
     program: ExecutorchProgramManager, weights: int, graphs: int, total: int
 ) -> tuple[ByteRow, ...]:
     """Rows that add up to the size of the file."""

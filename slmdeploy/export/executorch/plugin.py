@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from slmdeploy.compress.generic import CompressedModule
 from slmdeploy.compress.quantize import Compressed, quiet_torchao
 from slmdeploy.export.artifact import Artifact
+from slmdeploy.export.lengths import Examples
 from slmdeploy.export.options import ExecutorchOptions
 from slmdeploy.export.plugin import Exporter, Golden
 from slmdeploy.model.decoder import Decoder
@@ -60,7 +61,7 @@ class ExecutorchExporter:
         self,
         compressed: CompressedModule,
         source: nn.Module,  # noqa: ARG002
-        inputs: tuple[Tensor, ...],
+        inputs: Examples,
         options: ExecutorchOptions,
         destination: Path,
         *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import operator
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def _method_plan(program: ExecutorchProgramManager, name: str) -> list[int]:
     return [int(size) for size in plan.non_const_buffer_sizes]
 
 
-def planned_bytes(program: ExecutorchProgramManager, names: Mapping[str, Any]) -> int:
+def planned_bytes(program: ExecutorchProgramManager, names: Iterable[str]) -> int:
     """Memory plans of methods together; the arena of shared buffers (id 2) once."""
     plans = [_method_plan(program, name) for name in names]
     shared = max((plan[2] for plan in plans if len(plan) > 2), default=0)

@@ -1,9 +1,9 @@
-"""Any module with example inputs to a ``.tflite`` with one signature, ``forward``."""
+"""Any module with example inputs to a ``.tflite`` with a signature ``forward``, or several."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from slmdeploy.compress.generic import CompressedModule
 from slmdeploy.errors import ExportError, MissingExtraError
 from slmdeploy.export.artifact import Artifact
 from slmdeploy.export.forms import require_form, zeros_note
+from slmdeploy.export.lengths import Examples, by_method
 from slmdeploy.progress import Progress, Step, silent
 
 try:
@@ -152,7 +153,7 @@ def narrowed(inputs: Sequence[Tensor], names: Sequence[str]) -> tuple[Tensor, ..
 
 def convert_module(
     module: nn.Module,
-    inputs: Sequence[Tensor],
+    inputs: Examples,
     destination: Path,
     *,
     input_names: Sequence[str],
@@ -163,7 +164,8 @@ def convert_module(
 
     Args:
         module: Not compressed.
-        inputs: Examples; their shapes become the signature's.
+        inputs: Examples; their shapes become the signature's. What several signatures have
+            of weights is in the file once.
         destination: The ``.tflite`` to write.
         input_names: A name for each input.
         output_names: A name for each output; where there are several, each gets its number.
@@ -173,15 +175,27 @@ def convert_module(
         ExportError: The module fails on the examples, cannot be traced or lowered, or
             takes or gives what LiteRT does not have.
     """
-    if len(inputs) != len(input_names):
-        raise ExportError(f"There are {len(inputs)} example inputs, but {len(input_names)} names.")
+    methods = by_method(inputs, METHOD)
+    given = next(iter(methods.values()))
+    if len(given) != len(input_names):
+        raise ExportError(f"There are {len(given)} example inputs, but {len(input_names)} names.")
     progress(Step("convert to LiteRT"))
-    examples = dict(zip(input_names, narrowed(inputs, input_names), strict=True))
-    wanted = {name: value.dtype for name, value in zip(input_names, inputs, strict=True)}
+    examples = {
+        name: dict(zip(input_names, narrowed(values, input_names), strict=True))
+        for name, values in methods.items()
+    }
+    wanted = {name: value.dtype for name, value in zip(input_names, given, strict=True)}
     outputs = tuple(output_names)
     if len(outputs) > 1:  # the file knows outputs by name alone
         outputs = tuple(f"{name}_{index}" for index, name in enumerate(outputs))
     named = _Named(_spelled(module.eval()), wanted, outputs)
+    for one in examples.values():
+        _check_runs(named, one)
+    convert({name: (named, one) for name, one in examples.items()}, destination)
+    progress(Step("convert to LiteRT", finished=True))
+
+
+def _check_runs(named: _Named, examples: Mapping[str, Tensor]) -> None:
     try:
         with torch.no_grad():
             named(**examples)
@@ -192,8 +206,6 @@ def convert_module(
         raise ExportError(
             f"The model fails on its example inputs: {type(error).__name__}: {said}."
         ) from error
-    convert({METHOD: (named, examples)}, destination)
-    progress(Step("convert to LiteRT", finished=True))
 
 
 def export_module(
@@ -203,7 +215,7 @@ def export_module(
     runtime: LitertRuntime,
     converted: Path,
     digests: Digests,
-    inputs: Sequence[Tensor],
+    inputs: Examples,
     progress: Progress = silent,
 ) -> Artifact:
     """Write the ``.tflite`` of a compressed module.
@@ -215,7 +227,7 @@ def export_module(
         converted: What ``convert_module`` made of the module before it was compressed.
         digests: Of the weights of that module.
         inputs: Golden inputs; what the compressed module gives for them is the artifact's
-            ``traced``, a tuple of arrays.
+            ``traced``, a tuple of arrays, one signature's after the other's.
         progress: Is told of each step.
 
     Raises:
@@ -234,7 +246,8 @@ def export_module(
         require_versions(file)
     progress(Step("quantize and write", finished=True))
     packed, size = account.packed_bytes(file), destination.stat().st_size
-    wide = [value for value in inputs if value.dtype is torch.int64]
+    given = by_method(inputs, METHOD)
+    wide = [value for values in given.values() for value in values if value.dtype is torch.int64]
     notes: tuple[str, ...] = ("Inputs that are int64 in the model are int32 here.",) if wide else ()
     if folded:
         notes = (*notes, f"{folded} tables whose rows are always the same are float32 constants.")
@@ -258,7 +271,7 @@ def export_module(
             "Shapes are fixed to those of the example inputs.",
             *zeros_note(compressed.recipe),
         ),
-        traced=_run(compressed.module, inputs),
+        traced=tuple(one for values in given.values() for one in _run(compressed.module, values)),
     )
 
 

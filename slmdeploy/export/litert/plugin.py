@@ -12,6 +12,7 @@ from slmdeploy.compress.generic import CompressedModule
 from slmdeploy.compress.quantize import Compressed, quiet_torchao
 from slmdeploy.errors import MissingExtraError
 from slmdeploy.export.artifact import Artifact
+from slmdeploy.export.lengths import Examples
 from slmdeploy.export.litert.quiet import quiet
 from slmdeploy.export.options import LitertOptions
 from slmdeploy.export.plugin import Exporter, Golden
@@ -93,7 +94,7 @@ class LitertExporter:
         self,
         compressed: CompressedModule,
         source: nn.Module,
-        inputs: tuple[Tensor, ...],
+        inputs: Examples,
         options: LitertOptions,  # noqa: ARG002
         destination: Path,
         *,

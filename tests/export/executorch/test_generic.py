@@ -24,13 +24,13 @@ LENGTH = 32
 NAMES = {"input_names": ["input_ids", "attention_mask"], "output_names": ["logits"]}
 
 
-def run(artifact, *inputs):
-    """The outputs of ``forward`` in ExecuTorch's Python runtime, one array each."""
+def run(artifact, *inputs, method="forward"):
+    """The outputs of a method in ExecuTorch's Python runtime, one array each."""
     import executorch.kernels.quantized  # noqa: F401
     from executorch.runtime import Runtime
 
-    method = Runtime.get().load_program(artifact.path).load_method("forward")
-    return [value.numpy().copy() for value in method.execute(list(inputs))]
+    loaded = Runtime.get().load_program(artifact.path).load_method(method)
+    return [value.numpy().copy() for value in loaded.execute(list(inputs))]
 
 
 def eager(module, *inputs):
@@ -67,6 +67,28 @@ def test_the_artifact_computes_what_the_module_does(tagger):
     wanted, chosen = eager(modules.Tagger().eval(), TOKENS + 3)
     assert np.abs(scores - wanted).max() <= 1e-5
     assert np.array_equal(labels, chosen)
+
+
+def test_methods_of_several_shapes_share_the_weights(tagger, tmp_path):
+    inputs = {"forward_4": (TOKENS[:, :4],), "forward_12": (TOKENS,)}
+    artifact = export_module(
+        compress_module(modules.Tagger(), BUILTIN_RECIPES["none"]),
+        inputs,
+        ExecutorchOptions(),
+        tmp_path / "model.pte",
+        input_names=["tokens"],
+        output_names=["scores", "labels"],
+        golden=inputs,
+    )
+    assert [one.shape for one in artifact.traced] == [(1, 4, 7), (1, 4), (1, 12, 7), (1, 12)]
+    for name, (tokens,) in inputs.items():
+        wanted, _ = eager(modules.Tagger().eval(), tokens)
+        assert np.abs(run(artifact, tokens, method=name)[0] - wanted).max() <= 1e-5
+    rows = [
+        {row.component: row.bytes for row in one.bytes_by_component} for one in (artifact, tagger)
+    ]
+    for part in ("weights in delegates", "weights outside of delegates"):
+        assert rows[0][part] == rows[1][part]
 
 
 def test_inputs_and_outputs_are_described_by_their_names(tagger):
