@@ -73,8 +73,8 @@ _LINES: Mapping[tuple[str, str], _Line] = {
     ("executorch", _INTEGER): _Line(600e6, 1.4, 1, 32.0, 1.5e-7),
     ("litert", _FLOAT): _Line(800e6, 5.0, 1, 35.0, 2e-7),
     ("litert", _INTEGER): _Line(800e6, 5.0, 1, 35.0, 2e-7),
-    ("coreml", _FLOAT): _Line(700e6, 1.7, 3, 40.0, 2.5e-7),
-    ("coreml", _INTEGER): _Line(700e6, 1.7, 3, 40.0, 2.5e-7),
+    ("coreml", _FLOAT): _Line(660e6, 1.9, 5, 40.0, 2.5e-7),
+    ("coreml", _INTEGER): _Line(660e6, 1.9, 5, 40.0, 2.5e-7),
 }
 
 
