@@ -16,7 +16,7 @@ def return_at_once() -> None:
     glibc raises the size from which it asks the system for memory of its own up to 32 MiB,
     as such pieces are freed. Tensors below it then lie on the heap, which cannot shrink where
     something small was put behind them: an export of 25 million parameters took 1202 MB where
-    its tensors need 763 MB, and how much was lost depended on the shapes. Fixing the size ends
+    some 750 MB are needed, and how much was lost depended on the shapes. Fixing the size ends
     that. Where the C library is another one nothing is done.
 
     Source: ``mallopt(3)``, ``M_MMAP_THRESHOLD``.
