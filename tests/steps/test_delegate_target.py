@@ -16,7 +16,6 @@ from slmdeploy.cli.app import app
 from slmdeploy.device.lab.inventory import LOCAL
 from slmdeploy.export.executorch.delegated import read_delegated
 from slmdeploy.export.mil.package import open_package
-from slmdeploy.export.mil.program import BlobRef
 from slmdeploy.progress import silent
 from slmdeploy.runtime.delegated import DelegateEngine
 from slmdeploy.steps.evaluated import evaluated
@@ -78,14 +77,12 @@ def test_flipped_bits_of_a_weight_in_the_delegate_break_the_float32_rung(bundle,
     copied = open_bundle(shutil.copytree(bundle, tmp_path / bundle.name))
     inner = read_delegated(copied.artifact_path, tmp_path)
     package = open_package(inner.package)
-    ((constant, place),) = [
-        (one, one.value)
+    (constant,) = next(
+        operation.inputs["data"]
         for operation in package.function("decode").operations
-        if "layers_0_down" in operation.name
-        for name, one in operation.attributes.items()
-        if name == "data" and isinstance(one.value, BlobRef)
-    ]
-    kept = package.read(place, constant.type).tobytes()
+        if "layers_0_down_weight" in operation.outputs[0][0]
+    )
+    kept = package.read(constant.value, constant.type).tobytes()
     data = bytearray(copied.artifact_path.read_bytes())
     start = data.find(kept)
     assert data.count(kept) == 1

@@ -33,7 +33,7 @@ _NOTES = (
     *(note.replace("states and logits", "cache and logits") for note in NOTES),
     "The cache is no state: k_cache and v_cache go in, k_cache_out and v_cache_out come out.",
     "Methods could not share a state: each that is loaded makes its own (ETCoreMLModel.mm).",
-    "ExecuTorch's published frameworks bind no states at all (pytorch/executorch#7432).",
+    "ExecuTorch's published frameworks were built without states (pytorch/executorch#7432).",
 )
 
 
