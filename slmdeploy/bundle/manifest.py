@@ -101,6 +101,8 @@ class ArtifactInfo(_Part):
 
     Attributes:
         backend: As of ``Artifact``.
+        source: Whose code it was made of: ours (``slmdeploy``), that of ``transformers``, or a
+            ``module`` of the user's; ``None`` where an older slmdeploy did not say.
         notes: What was decided in its making and is not to be seen from outside.
         same_bits: As of ``Artifact``.
     """
@@ -108,6 +110,7 @@ class ArtifactInfo(_Part):
     file: str
     bytes: int
     sha256: _Sha256
+    source: Literal["slmdeploy", "transformers", "module"] | None = None
     runtime: str
     kernels: str | None
     backend: Literal["coreml"] | None = None

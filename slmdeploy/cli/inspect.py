@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_CODE = {"slmdeploy": None, "transformers": "transformers' own", "module": "the module's own"}
 _YES_NO = {True: "yes", False: "no: too little memory", None: "not known"}
 
 
@@ -88,6 +89,7 @@ def _text(found: Inspection) -> str:
         ("kind", model.kind),
         ("architecture", model.architecture or "not named"),
         ("family", model.family),
+        ("code", _CODE[model.code]),
         ("parameters", f"{model.parameters:,}"),
         ("stored", f"{bytes_text(model.stored_bytes)} as {_dtypes(model)}"),
         ("as float32", bytes_text(model.float32_bytes)),

@@ -27,23 +27,28 @@ class CompressedModule:
 
     Attributes:
         module: With compressed parts, in eager torch.
-        recipe: What was applied; it has no head of its own.
+        recipe: What was applied; without a head, what it says of the head is left out.
+        head: Name of the layer that gives logits; ``None`` where it is like the others.
     """
 
     module: nn.Module
     recipe: Recipe
+    head: str | None = None
 
 
-def compress_module(module: nn.Module, recipe: Recipe) -> CompressedModule:
+def compress_module(
+    module: nn.Module, recipe: Recipe, *, head: str | None = None
+) -> CompressedModule:
     """Apply a recipe, in place.
 
-    Only a decoder has a head that could be set apart, so all linear layers get what the
-    recipe says of the body. Layers of classes derived from ``nn.Linear`` and
+    Only a decoder has a head that could be set apart: of any other module all linear layers
+    get what the recipe says of the body. Layers of classes derived from ``nn.Linear`` and
     ``nn.Embedding`` stay as they are: their own code may do more with their weights.
 
     Args:
         module: In float32; it must not be used as the source afterwards.
         recipe: What to do.
+        head: Name of a decoder's head, if it is one.
 
     Raises:
         RecipeError: A group size does not divide a layer's inputs, or a table's rows.
@@ -55,9 +60,14 @@ def compress_module(module: nn.Module, recipe: Recipe) -> CompressedModule:
     half = recipe.floats == "fp16"
     for name, table in _layers(module, nn.Embedding).items():
         _replace(module, name, _compressed_table(name, table, recipe.embedding, half=half))
-    compress_linears(module, _layers(module, nn.Linear), recipe.body, half=half)
+    linears = _layers(module, nn.Linear)
+    heads = {name: linears.pop(name) for name in [head] if name in linears}
+    compress_linears(module, linears, recipe.body, half=half)
+    compress_linears(module, heads, recipe.head_spec, half=half)
     if half:
         round_floats(module)
+    if heads:
+        return CompressedModule(module, recipe, head)
     return CompressedModule(module, recipe.model_copy(update={"head": None}))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from slmdeploy.errors import ExportError
 from slmdeploy.model.config import DecoderConfig
+from slmdeploy.model.foreign import ForeignConfig
 
 __all__ = ["LONGEST_DEFAULT", "choose_context"]
 
 LONGEST_DEFAULT = 2048
 
 
-def choose_context(config: DecoderConfig, asked: int | None) -> int:
+def choose_context(config: DecoderConfig | ForeignConfig, asked: int | None) -> int:
     """Tokens that the cache shall hold.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from slmdeploy.compress.quantize import Compressed
     from slmdeploy.model.decoder import Decoder
 
-__all__ = ["GROUP", "Exporter", "Golden", "find_exporter"]
+__all__ = ["GROUP", "Exporter", "ForeignExporter", "Golden", "find_exporter"]
 
 GROUP = "slmdeploy.exporters"
 
@@ -108,6 +108,29 @@ class Exporter(Protocol):
         self, inputs: tuple[Tensor, ...], names: tuple[str, ...]
     ) -> tuple[Tensor, ...]:
         """Inputs as the artifact of a module takes them."""
+
+
+@runtime_checkable
+class ForeignExporter(Protocol):
+    """An exporter that also takes decoders whose code is of ``transformers``."""
+
+    def capacity(self, context: int, options: Any) -> int:
+        """As of ``Exporter``."""
+
+    def export_foreign(
+        self,
+        compressed: CompressedModule,
+        options: Any,
+        destination: Path,
+        *,
+        golden: Golden | None,
+        progress: Progress,
+    ) -> Artifact:
+        """Write the artifact of a compressed ``ForeignStep``.
+
+        Raises:
+            ExportError: The model or its recipe has no place in the runtime.
+        """
 
 
 def find_exporter(runtime: str) -> Exporter:

@@ -11,7 +11,10 @@ from slmdeploy.model.weights import WeightSource
 
 __all__ = ["check_vocabulary", "quantization_of", "refuse_quantized", "tokenizer_remarks"]
 
-_TABLES = ("embed_tokens.weight", "word_embeddings.weight", "tok_embeddings.weight")
+_TABLES = (
+    *("embed_tokens.weight", "word_embeddings.weight", "tok_embeddings.weight"),
+    *("wte.weight", "embed_in.weight"),
+)
 
 
 def check_vocabulary(

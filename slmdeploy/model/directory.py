@@ -10,7 +10,8 @@ from typing import Any
 from slmdeploy.errors import ModelReadError
 from slmdeploy.model.audit import audit_headers
 from slmdeploy.model.checks import check_vocabulary, refuse_quantized, tokenizer_remarks
-from slmdeploy.model.families import family_for
+from slmdeploy.model.families import family_for, has_family
+from slmdeploy.model.foreign import foreign_config
 from slmdeploy.model.licence import licence_of_folder
 from slmdeploy.model.model import Model
 from slmdeploy.model.pickle_source import find_pickles, open_pickles
@@ -36,12 +37,15 @@ def read_directory(ref: ModelRef, folder: Path) -> Model:
     refuse_quantized(hf_config, str(folder))
     refuse_out_of_scope(hf_config)
     task = task_of(hf_config, folder)
-    family = family_for(hf_config) if task is None else None
+    decoder = task is None
+    foreign = foreign_config(hf_config) if decoder and not has_family(hf_config) else None
+    family = family_for(hf_config) if decoder and foreign is None else None
     config = None if family is None else family.config(hf_config)
     pooling = read_pooling(folder, ref.pooling) if task == "embedding" else None
     weights = _open_weights(folder, allow_pickle=ref.allow_pickle)
     tokenizer, reason, of_tokenizer = read_tokenizer(folder, hf_config)
-    vocab_size = hf_config.get("vocab_size") if config is None else config.vocab_size
+    known = config or foreign
+    vocab_size = hf_config.get("vocab_size") if known is None else known.vocab_size
     agreement = check_vocabulary(weights, vocab_size, tokenizer)
     if family is not None and config is not None:
         agreement += audit_headers(config, family, weights)
@@ -49,7 +53,7 @@ def read_directory(ref: ModelRef, folder: Path) -> Model:
     return Model(
         ref=ref,
         path=folder,
-        kind="decoder" if task is None else "generic",
+        kind="decoder" if decoder else "generic",
         hf_config=hf_config,
         config=config,
         weights=weights,
@@ -58,11 +62,10 @@ def read_directory(ref: ModelRef, folder: Path) -> Model:
         license=licence.name,
         license_text=licence.text,
         labels=() if task in (None, "embedding") else _labels(hf_config, weights),
-        remarks=of_tokenizer
-        + tokenizer_remarks(tokenizer, generates=config is not None)
-        + agreement,
+        remarks=of_tokenizer + tokenizer_remarks(tokenizer, generates=decoder) + agreement,
         task=task,
         pooling=pooling,
+        foreign=foreign,
     )
 
 

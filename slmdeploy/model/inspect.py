@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from slmdeploy.model.model import Model, ModelKind
+from slmdeploy.model.model import Model, ModelKind, ModelSource
 from slmdeploy.model.tokenizer import Tokenizer
 from slmdeploy.model.weights import WeightSource
 
@@ -29,7 +29,7 @@ _ORDER: tuple[ComponentName, ...] = ("embedding", "attention", "mlp", "norms", "
 # The first pattern that is found in a tensor's name decides; norms stand inside the others.
 _PATTERNS: tuple[tuple[ComponentName, re.Pattern[str]], ...] = (
     ("norms", re.compile(r"norm|\bln_|layer_?norm", re.IGNORECASE)),
-    ("head", re.compile(r"^(lm_head|classifier|score|pre_classifier)\.|\.pooler\.|^pooler\.")),
+    ("head", re.compile(r"^(lm_head|embed_out|(pre_)?classifier|score|pooler)\.|\.pooler\.")),
     ("attention", re.compile(r"\.(self_attn|attention|attn)\.")),
     ("mlp", re.compile(r"\.(mlp|intermediate|output|ffn|feed_forward)\.")),
     ("embedding", re.compile(r"embed|wte|wpe", re.IGNORECASE)),
@@ -42,6 +42,8 @@ _VOCABULARY = (
     "tok_embeddings.weight",
     "lm_head.weight",
     "wte.weight",
+    "embed_in.weight",
+    "embed_out.weight",
 )
 _NOT_PARAMETERS = ("position_ids", "token_type_ids", "inv_freq")
 
@@ -92,7 +94,9 @@ class ModelDescription(_Part):
     Attributes:
         source: ``directory``, ``hub``, ``gguf`` or ``demo``.
         architecture: The class that the checkpoint names; ``None`` where it does not.
-        family: Family of our decoder; ``None`` for ``generic``.
+        family: Family of a decoder; ``None`` for ``generic``.
+        code: Whose code is exported: of ``slmdeploy``, of ``transformers``, or a ``module`` of
+            the user's.
         stored_bytes: Bytes of all tensors in the checkpoint.
         float32_bytes: Bytes that the parameters take in float32, as they are computed.
         vocabulary_parameters: Parameters of the embedding table and of a head of its own.
@@ -109,6 +113,7 @@ class ModelDescription(_Part):
     kind: ModelKind
     architecture: str | None
     family: str | None
+    code: ModelSource
     parameters: int
     stored_bytes: int
     float32_bytes: int
@@ -141,13 +146,15 @@ def describe(model: Model) -> ModelDescription:
     parameters = sum(part.parameters for part in components)
     vocabulary = _parameters(weights, (name for name in counted if name.endswith(_VOCABULARY)))
     names = config.get("architectures") or [None]
+    decoder = model.config or model.foreign
     return ModelDescription(
         name=model.name,
         source=model.ref.kind,
         path=str(model.path),
         kind=model.kind,
         architecture=names[0],
-        family=model.config.family if model.config else None,
+        family=None if decoder is None else decoder.family,
+        code=model.source,
         parameters=parameters,
         stored_bytes=sum(part.stored_bytes for part in components),
         float32_bytes=4 * parameters,
@@ -157,12 +164,13 @@ def describe(model: Model) -> ModelDescription:
         vocabulary_parameters=vocabulary,
         vocabulary_share=vocabulary / parameters if parameters else 0.0,
         tied=model.config.tied if model.config else None,
-        layers=_number(config, "num_hidden_layers"),
+        layers=_number(config, "num_hidden_layers") or (decoder.layers if decoder else None),
         hidden_size=_number(config, "hidden_size"),
         heads=_number(config, "num_attention_heads"),
         kv_heads=model.config.kv_heads if model.config else None,
         head_dim=model.config.head_dim if model.config else None,
-        context=_number(config, "max_position_embeddings"),
+        context=_number(config, "max_position_embeddings")
+        or (decoder.context if decoder else None),
         compression=model.compression,
         note=model.note,
         license=model.license,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from slmdeploy.model.config import DecoderConfig
+from slmdeploy.model.foreign import ForeignConfig
 from slmdeploy.model.hashing import files_sha256
 from slmdeploy.model.pooling import Pooling
 from slmdeploy.model.ref import ModelRef
@@ -19,9 +20,10 @@ from slmdeploy.model.weights import WeightSource
 if TYPE_CHECKING:
     from slmdeploy.model.modules import GivenModule
 
-__all__ = ["Model", "ModelKind"]
+__all__ = ["Model", "ModelKind", "ModelSource"]
 
 ModelKind = Literal["decoder", "generic"]
+ModelSource = Literal["slmdeploy", "transformers", "module"]
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,11 @@ class Model:
     Attributes:
         ref: How it was named.
         path: The folder or GGUF file that it is in.
-        kind: ``decoder`` (goes through our decoder) or ``generic`` (through
-            ``transformers``, as a module with example inputs).
+        kind: ``decoder`` (writes text, through a cache) or ``generic`` (a module with
+            example inputs).
         hf_config: ``config.json``, or what a GGUF file has in its place.
-        config: Our decoder's configuration; ``None`` for ``generic``.
+        config: Our decoder's configuration; ``None`` where it does not go through that.
+        foreign: What is known of a decoder that goes through ``transformers``' own code.
         weights: The tensors, read when they are asked for.
         tokenizer: ``None`` where there is none.
         tokenizer_reason: Why there is none.
@@ -68,11 +71,25 @@ class Model:
     pooling: Pooling | None = None
     given: GivenModule | None = None
     adapter: str | None = None
+    foreign: ForeignConfig | None = None
 
     @property
     def name(self) -> str:
         """A short name that can stand in a file name."""
         return self.ref.name
+
+    @property
+    def source(self) -> ModelSource:
+        """Whose code is exported: ours, that of ``transformers``, or a module of the user's."""
+        if self.config is not None:
+            return "slmdeploy"
+        return "transformers" if self.given is None else "module"
+
+    @property
+    def vocab_size(self) -> int | None:
+        """Tokens that a decoder chooses from; ``None`` for ``generic``."""
+        found = self.config or self.foreign
+        return None if found is None else found.vocab_size
 
     @property
     def hf_directory(self) -> Path | None:

@@ -9,7 +9,7 @@ import platform
 import resource
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +45,7 @@ from slmdeploy.progress import Progress
 from slmdeploy.steps.decoding import DecoderExport, plan_decoder
 from slmdeploy.steps.delegation import measured_delegation, unmeasured
 from slmdeploy.steps.export_cost import require_memory
+from slmdeploy.steps.foreign import ForeignExport, plan_foreign
 from slmdeploy.steps.generic import GenericExport, plan_generic
 from slmdeploy.steps.golden import Made
 from slmdeploy.steps.ladder import climb_bundle, stored_rungs
@@ -59,6 +60,13 @@ __all__ = ["bundle_name", "export_model", "plan_export"]
 
 _DROPPED_RUNGS = ("decoder",)
 """Rungs whose logits stay out of the bundle: their verdict is in the manifest."""
+
+_Plan = DecoderExport | ForeignExport | GenericExport
+_PLANS: Mapping[str, Callable[..., _Plan]] = {
+    "decoder": plan_decoder,
+    "foreign": plan_foreign,
+    "generic": plan_generic,
+}
 
 
 def bundle_name(model: str, target: str) -> str:
@@ -98,7 +106,7 @@ def export_model(
     plan = plan_export(model, profile, recipe, context, output)
     if verify and not profile.core_ml:  # which is evaluated here, not run
         # The last rung needs it; without a compiler or a runtime we want to know now.
-        host_files(profile.runtime, getattr(profile.export, "kernels", None), progress)
+        host_files(profile.runtime, getattr(plan.options, "kernels", None), progress)
     made = plan.make(bench, progress)
     parity: tuple[RungResult, ...] = ()
     with _staging(output, final.name) as staging:
@@ -131,7 +139,7 @@ def export_model(
 
 def plan_export(
     model: Model, profile: TargetProfile, recipe: Recipe, context: int | None, output: Path
-) -> DecoderExport | GenericExport:
+) -> _Plan:
     """Check what can be checked before work starts.
 
     Raises:
@@ -145,7 +153,7 @@ def plan_export(
     if model.config is not None:
         tokens = context or profile.export.context
         require_memory(model.config, recipe, profile.exporter, model.name, tokens)
-    make = plan_decoder if model.kind == "decoder" else plan_generic
+    make = _PLANS["foreign" if model.foreign is not None else model.kind]
     return make(model, recipe, profile, context)
 
 
@@ -200,7 +208,7 @@ def _stage(
         glibc=profile.glibc,
         threads=profile.threads,
         runner=profile.runner,
-        artifact=_artifact_info(artifact, file),
+        artifact=_artifact_info(artifact, file, model),
         context=artifact.context,
         prefill_chunk=artifact.prefill_chunk,
         logits=artifact.logits,
@@ -255,11 +263,12 @@ def _model_info(model: Model) -> ModelInfo:
     )
 
 
-def _artifact_info(artifact: Artifact, file: str) -> ArtifactInfo:
+def _artifact_info(artifact: Artifact, file: str, model: Model) -> ArtifactInfo:
     return ArtifactInfo(
         file=file,
         bytes=tree_bytes(artifact.path),
         sha256=tree_sha256(artifact.path),
+        source=model.source,
         runtime=artifact.runtime,
         kernels=artifact.kernels,
         backend=artifact.backend,

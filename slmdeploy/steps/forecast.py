@@ -19,6 +19,7 @@ from slmdeploy.export.litert import sizes as litert
 from slmdeploy.model.config import DecoderConfig
 from slmdeploy.model.model import Model
 from slmdeploy.steps.export_cost import available_memory, export_cost
+from slmdeploy.steps.foreign_forecast import foreign_fit
 from slmdeploy.steps.outcomes import TargetFit
 from slmdeploy.target.fit import fits
 from slmdeploy.target.load import list_targets, load_target
@@ -75,8 +76,9 @@ def target_fits(
     Raises:
         ExportError: The context is beyond the model's.
     """
-    if context is not None and model.config is not None:
-        choose_context(model.config, context)
+    known = model.config or model.foreign
+    if context is not None and known is not None:
+        choose_context(known, context)
     found, free = [], available_memory()
     for entry in list_targets(tuple(targets_dirs)):
         try:
@@ -89,6 +91,8 @@ def target_fits(
 
 def _fit(model: Model, profile: TargetProfile, asked: int | None, free: int | None) -> TargetFit:
     config, recipe = model.config, profile.recipe
+    if model.foreign is not None:
+        return foreign_fit(model, model.foreign, profile, asked)
     if config is None:
         findings = tuple(fits(profile, None, None))
         return TargetFit(profile.name, recipe.name, None, findings)

@@ -59,10 +59,10 @@ def golden_prompt(model: Model, *, chunk: int, context: int) -> npt.NDArray[np.i
         context: Tokens that a run may hold.
     """
     length = min(chunk + max(1, chunk * 3 // 8), context - CONTINUATION)
-    if model.config is None:
+    if model.vocab_size is None:
         raise ValueError("only decoders have golden tokens")
     if model.tokenizer is None:
-        return np.random.default_rng(0).integers(0, model.config.vocab_size, length)
+        return np.random.default_rng(0).integers(0, model.vocab_size, length)
     ids = _text_ids(model.tokenizer)
     while len(ids) < length:
         ids = ids + model.tokenizer.encode(f"\n{_TEXT}")

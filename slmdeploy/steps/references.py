@@ -19,13 +19,18 @@ from slmdeploy.model.decoder import Decoder
 from slmdeploy.model.model import Model
 from slmdeploy.steps.golden import CONTINUATION
 
-__all__ = ["compressed_logits", "decoder_logits", "greedy_continuation", "source_logits"]
+__all__ = [
+    "compressed_logits",
+    "continued",
+    "decoder_logits",
+    "greedy_continuation",
+    "source_logits",
+]
 
 _Ids = npt.NDArray[np.int64]
 _Logits = npt.NDArray[np.float32]
 
 
-@torch.no_grad()
 def source_logits(model: Model, prompt: _Ids) -> tuple[_Ids, _Logits] | str:
     """Let transformers' own code continue the prompt greedily, through its cache.
 
@@ -43,6 +48,20 @@ def source_logits(model: Model, prompt: _Ids) -> tuple[_Ids, _Logits] | str:
         return "transformers is not installed"
     except (ValueError, KeyError, AttributeError, RuntimeError) as error:
         return f"transformers cannot build this model: {error}"
+    return continued(source, prompt)
+
+
+@torch.no_grad()
+def continued(source: torch.nn.Module, prompt: _Ids) -> tuple[_Ids, _Logits]:
+    """Let a causal model of transformers continue a prompt greedily, through its own cache.
+
+    Args:
+        source: The model.
+        prompt: int64 [P].
+
+    Returns:
+        The continuation [T] and logits [T + 1, V].
+    """
     tokens, cache = torch.from_numpy(prompt)[None], None
     rows, ids = [], []
     for _ in range(CONTINUATION + 1):

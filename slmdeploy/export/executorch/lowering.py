@@ -42,6 +42,7 @@ __all__ = [
     "Traced",
     "count_operators",
     "operator_name",
+    "pass_manager",
     "quiet_lowering",
 ]
 
@@ -202,7 +203,7 @@ def _run_passes(
     exported = steady_operators(torch.export.export(stage, inputs, strict=False))
     traced = exported.module()  # now: the lowering takes the program apart
     recorder = _Recorder()
-    with _pass_manager(recorder):
+    with pass_manager(recorder):
         edge = to_edge_transform_and_lower(
             exported, partitioner=[OwningPartitioner()], compile_config=EDGE_CONFIG
         ).exported_program()
@@ -320,7 +321,7 @@ class _Recorder:
 
 
 @contextmanager
-def _pass_manager(replacement: Any) -> Iterator[None]:
+def pass_manager(replacement: Any) -> Iterator[None]:
     """Put another pass manager into the backend, which has no argument for it."""
     xnnpack_preprocess.XNNPACKPassManager = replacement
     try:
@@ -331,7 +332,7 @@ def _pass_manager(replacement: Any) -> Iterator[None]:
 
 def _serialize(template: _Template, state: Mapping[str, Tensor]) -> LoweredBackendModule:
     """Serialize a finished graph with the weights of a stage."""
-    with _pass_manager(_NoPasses):
+    with pass_manager(_NoPasses):
         result = xnnpack_preprocess.XnnpackBackend.preprocess(
             _with_weights(template.finished, state), []
         )

@@ -81,6 +81,20 @@ class ExecutorchExporter:
             progress=progress,
         )
 
+    def export_foreign(
+        self,
+        compressed: CompressedModule,
+        options: ExecutorchOptions,
+        destination: Path,
+        *,
+        golden: Golden | None,
+        progress: Progress,
+    ) -> Artifact:
+        """Lower to XNNPACK and write the ``.pte``."""
+        from slmdeploy.export.executorch.foreign import export_foreign
+
+        return export_foreign(compressed, options, destination, golden=golden, progress=progress)
+
     def module_inputs(
         self,
         inputs: tuple[Tensor, ...],

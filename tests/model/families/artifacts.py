@@ -31,9 +31,7 @@ def _chunks() -> list[tuple[int, torch.Tensor, int]]:
 
 def executorch_logits(model: Reference, folder: Path) -> np.ndarray:
     """By ExecuTorch's own runtime, in this process."""
-    import executorch.extension.llm.custom_ops.custom_ops
-    import executorch.kernels.quantized  # noqa: F401 - embedding operators
-    from executorch.runtime import Runtime
+    import executorch.extension.llm.custom_ops.custom_ops  # noqa: F401
 
     from slmdeploy.export.executorch.exporter import capacity_for, export
 
@@ -42,6 +40,14 @@ def executorch_logits(model: Reference, folder: Path) -> np.ndarray:
     artifact = export(made, options, file, context=TOTAL)
     # The operators of ``llm`` have no soft caps.
     assert artifact.kernels == ("llm" if made.module.config.attention_cap is None else "portable")
+    return pte_logits(file)
+
+
+def pte_logits(file: Path) -> np.ndarray:
+    """What a decoder's ``.pte`` gives, by ExecuTorch's own runtime."""
+    import executorch.kernels.quantized  # noqa: F401 - embedding operators
+    from executorch.runtime import Runtime
+
     program = Runtime.get().load_program(file)
     prefill, decode = (program.load_method(name) for name in ("prefill", "decode"))
     for start, padded, last in _chunks():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from slmdeploy.model.families import families, family_for
+from slmdeploy.model.families.foreign import FOREIGN
 from tests.model.families.cases import CASES
 
 __all__ = ["read_notes", "render"]
@@ -52,10 +53,28 @@ an exported graph has one table, which follows the exported context: with a cont
 original one the long factors hold from the first token on.
 
 Not taken, and refused by name before anything is computed: biases of the output and feed-forward
-projections, mixtures of experts, StableLM 2 12B (parallel residual), recurrent layers and short
-convolutions (LFM2), embeddings of each layer (Gemma 3n), vision-language and speech models.
+projections of these families, mixtures of experts, StableLM 2 12B (parallel residual), recurrent
+layers and short convolutions (LFM2), embeddings of each layer (Gemma 3n), vision-language and
+speech models.
 `slmdeploy inspect MODEL` says what a checkpoint is. A family of your own is one small file
 ([how](add-a-family.md)).
+
+## By transformers' own code
+
+A checkpoint of a family that slmdeploy has not is exported by `transformers`' own code, with its
+static cache, for ExecuTorch on a CPU alone: LiteRT and Core ML refuse it by name. The manifest says
+`"source": "transformers"` of such an artifact. It has the portable kernels, and is slower than a
+decoder of ours: each layer falls into more pieces, and a prompt is read with no operator of its own
+for attention. Recipes compress its linear layers and its table. The numbers are measured as above:
+*traced* is what `torch.export` made, run in torch by the calls of a runner. What stands as not
+measured here is measured by its ladder whenever such a model is exported.
+
+| `model_type` | models | eager | traced | ExecuTorch |
+|---|---|---|---|---|
+{foreign}
+Windows are masks there, and the cache has all places of the context. Refused by name: rope scalings
+that depend on the length of the text (`dynamic`, `longrope`), and what was tried and does not hold:
+`gpt_neo`, `mpt`, `biogpt`. Code that a checkpoint brings (`auto_map`) is never run.
 
 ## In GGUF files
 
@@ -89,15 +108,22 @@ def render(rows: Iterable[Row]) -> str:
         f"| `{arch}` | {family_for({'model_type': known.model_type}).name} |\n"
         for arch, known in sorted(ARCHITECTURES.items())
     )
-    return head + "".join(lines) + TAIL.format(gguf=gguf)
+    foreign = "".join(_foreign_line(name, rows) for name in sorted(FOREIGN))
+    return head + "".join(lines) + TAIL.format(gguf=gguf, foreign=foreign)
+
+
+def _foreign_line(name: str, rows: list[Row]) -> str:
+    cells = [_errors(name, kind, rows) for kind in ("step", "traced", "foreign")]
+    return f"| `{name}` | {FOREIGN[name]} | {' | '.join(cells)} |\n"
+
+
+def _errors(name: str, kind: str, rows: list[Row]) -> str:
+    return _worst(row["error"] for row in rows if (row["family"], row["what"]) == (name, kind))
 
 
 def _line(name: str, model_types: Iterable[str], rows: list[Row]) -> str:
     kinds = ("eager", "drawn", "executorch", "litert", "coreml")
-    cells = [
-        _worst(row["error"] for row in rows if (row["family"], row["what"]) == (name, kind))
-        for kind in kinds
-    ]
+    cells = [_errors(name, kind, rows) for kind in kinds]
     types = ", ".join(f"`{one}`" for one in model_types)
     return f"| {name} | {types} | {CASES[name].models} | {' | '.join(cells)} |\n"
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from slmdeploy.model.families import families
+from slmdeploy.model.families.foreign import FOREIGN
 from tests.model.families.cases import CASES, LIMIT
 from tests.model.families.table import render
 
@@ -23,6 +24,15 @@ def test_the_page_has_every_family_with_its_model_types_and_errors_within_the_li
         assert models == CASES[name].models
         assert re.findall(r"`(\w+)`", types) == list(known[name].model_types)
         assert all(float(error) <= LIMIT for error in errors), (name, errors)
+
+
+def test_each_family_by_transformers_own_code_has_a_row_within_the_limit():
+    lines = [line.strip("| \n").split(" | ") for line in PAGE.read_text("utf-8").splitlines()]
+    rows = {line[0].strip("`"): line[1:] for line in lines if len(line) == 5}
+    assert {name: row[0] for name, row in rows.items() if name in FOREIGN} == dict(FOREIGN)
+    for eager, *exported in (rows[name][1:] for name in FOREIGN):
+        assert float(eager) <= LIMIT
+        assert all(one == "not measured" or float(one) <= LIMIT for one in exported)
 
 
 def test_the_worst_of_several_measurements_is_what_stands_there():
