@@ -58,7 +58,8 @@ def apart(model: nn.Module) -> str:
         raise ValueError("it has no head that gives logits")  # noqa: TRY004 - of the model
     weight = head.get_parameter("weight").detach()
     head.weight = nn.Parameter(weight, requires_grad=False)
-    return {id(part): name for name, part in model.named_modules()}[id(head)]
+    names: dict[int, str] = {id(part): name for name, part in model.named_modules()}
+    return names[id(head)]
 
 
 @torch.no_grad()
