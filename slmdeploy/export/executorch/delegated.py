@@ -65,7 +65,7 @@ def read_delegated(pte: Path, folder: Path) -> Delegated:
 
     Args:
         pte: The file.
-        folder: Where to; it exists and is empty.
+        folder: Where to; it is made where it is not there, and is empty.
 
     Raises:
         ModelReadError: A method is anything but one call of this delegate, there is more than
@@ -143,6 +143,7 @@ def _unpacked(data: bytes, folder: Path) -> tuple[Path, dict[str, Any]]:
     """The package, and what stands beside it of its calls."""
     with quiet():
         from executorch.backends.apple.coreml import executorchcoreml
+    folder.mkdir(parents=True, exist_ok=True)
     if not executorchcoreml.unflatten_directory_contents(data, str(folder)):
         raise ModelReadError("its package cannot be unpacked")
     packages, beside = sorted(folder.rglob("*.mlpackage")), sorted(folder.rglob("metadata.json"))
