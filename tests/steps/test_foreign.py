@@ -73,7 +73,7 @@ def test_a_folder_goes_to_a_measured_report(neox, recipe):
     (attempt,) = pipeline.run(str(neox.path), ["local-executorch"], recipe=recipe)
     assert attempt.error is None
     assert attempt.value.status == "valid"
-    assert attempt.value.metrics["decode_tps"].value > 0
+    assert attempt.value.metrics["decode_tokens_per_s"].value > 0
     bundle = open_bundle(Path("bundles/neox--local-executorch"))
     assert bundle.manifest.artifact.source == "transformers"
     rungs = {rung.name: rung for rung in bundle.manifest.verification.rungs}
