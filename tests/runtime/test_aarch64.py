@@ -2,7 +2,9 @@
 
 QEMU runs the board's program against the cross compiler's own C library (``-L``), so no
 root and no root file system are needed. Emulated processors differ: a Raspberry Pi 4 has
-neither dot products nor float16 arithmetic, a Pi 5 has both.
+neither dot products nor float16 arithmetic, a Pi 5 has both. XNNPACK takes the kernels of the
+processor that ``/proc/cpuinfo`` names, so QEMU shows the board's there: a file below ``-L``
+stands for the one of the same name.
 """
 
 from __future__ import annotations
@@ -23,11 +25,14 @@ from slmdeploy.runtime.build import runner_files
 from slmdeploy.runtime.protocol import RunnerFiles
 from slmdeploy.runtime.toolchain import glibc_needed
 from slmdeploy.runtime.wheel import LIBRARIES, find_wheel, host_arch
+from tests.boards.cpu_tree import cpuinfo
+from tests.boards.raspberry_pi import PI4_CORES, PI5_CORES
 from tests.runtime.conftest import Ran, Run, lay_out, score, start
 from tests.runtime.programs import CONTEXT, VOCAB, Programs
 
 QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 SYSROOT = Path("/usr/aarch64-linux-gnu")
+CORES = {"cortex-a72": PI4_CORES, "cortex-a76": PI5_CORES}
 TOKENS = [int(x) for x in np.random.default_rng(5).integers(0, VOCAB, CONTEXT)]
 
 pytestmark = [
@@ -64,17 +69,28 @@ def board_files(request: pytest.FixtureRequest) -> RunnerFiles:
     return built(request.param)
 
 
-@pytest.fixture(scope="module", params=["cortex-a72", "cortex-a76"])
+def board_root(place: Path, cpu: str) -> Path:
+    """The cross compiler's C library, and the processor that the board names."""
+    root = place / "root"
+    (root / "proc").mkdir(parents=True)
+    (root / "proc" / "cpuinfo").write_text(cpuinfo(CORES[cpu]))
+    for part in SYSROOT.iterdir():
+        (root / part.name).symlink_to(part)
+    return root
+
+
+@pytest.fixture(scope="module", params=sorted(CORES))
 def emulated(
     request: pytest.FixtureRequest,
     board_files: RunnerFiles,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Run:
     """Start the runner on an emulated Raspberry Pi 4 or 5."""
-    executable = lay_out(board_files, tmp_path_factory.mktemp("aarch64") / "r")
+    place = tmp_path_factory.mktemp("aarch64")
+    executable, root = lay_out(board_files, place / "r"), board_root(place, request.param)
 
     def run_emulated(model: Path, mode: str, *flags: str, tokens: Any = None) -> Ran:
-        argv = [str(QEMU), "-cpu", request.param, "-L", str(SYSROOT), str(executable)]
+        argv = [str(QEMU), "-cpu", request.param, "-L", str(root), str(executable)]
         argv += ["--model", str(model), "--mode", mode, "--threads", "2"]
         argv += ["--library", str(executable.parent / "libslmd_kernels_llm.so")]
         if tokens is None:
