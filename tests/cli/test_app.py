@@ -110,8 +110,8 @@ def test_every_module_of_the_room_is_a_command_or_a_helper():
     modules = {path.stem for path in room.glob("*.py")} - {"__init__"}
     commands = {module.split(".")[2] for module in COMMAND_MODULES}
     helpers = {
-        *("app", "bundle_text", "console", "errors", "lazy", "measured", "options", "outcome"),
-        *("parity", "progress", "rungs", "runs_import"),
+        *("app", "bundle_text", "console", "delegates", "errors", "lazy", "measured", "options"),
+        *("outcome", "parity", "progress", "rungs", "runs_import"),
     }
     assert modules == (commands | helpers) - {"devices"}
 
