@@ -126,10 +126,15 @@ exec >/dev/null 2>&1
 # The board itself ends it in time: the host may be gone by then.
 watch() {
   exec 9>&-
+  # Who is told to end between the fork and the second trap would leave its sleep behind; a sleep
+  # that is still the shell's own fork would take TERM for the shell's.
+  over=
+  trap 'over=yes' TERM
   case $limit in *.*) sleep 0.01 || limit=$((${limit%%.*} + 1)) ;; esac
   sleep "$limit" &
   sleeper=$!
-  trap 'kill "$sleeper"; exit 0' TERM
+  trap 'kill -s KILL "$sleeper"; exit 0' TERM
+  [ -z "$over" ] || { kill -s KILL "$sleeper"; exit 0; }
   wait "$sleeper"
   echo timeout >"$run/reason"
   end_all "$child"
