@@ -389,6 +389,7 @@ def inspection(**change):
         "vocabulary_parameters": 28_311_552,
         "vocabulary_share": 0.21,
         "tied": True,
+        "code": "slmdeploy",
         "layers": 30,
         "hidden_size": 576,
         "heads": 9,
