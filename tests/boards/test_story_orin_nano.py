@@ -1,4 +1,4 @@
-"""Issue 3's story on an emulated Jetson Orin Nano: from adding it to figures and equal logits."""
+"""The story of an emulated Jetson Orin Nano: from adding it to figures and equal logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Issue 3's story on an emulated Raspberry Pi 5: from adding it to figures and equal logits."""
+"""The story of an emulated Raspberry Pi 5: from adding it to figures and equal logits."""
 
 from __future__ import annotations
 
