@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -33,15 +34,20 @@ def quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def _silenced(*, loud: bool) -> Iterator[None]:
     """No warnings and no log messages, unless somebody wants them."""
-    before = logging.root.manager.disable
+    root = logging.root
+    before, handlers = root.manager.disable, root.handlers[:]
     with warnings.catch_warnings():
         warnings.simplefilter("default" if loud else "ignore")
-        if not loud:
+        if loud:
+            # A library may have given the root a handler that writes to where it wants.
+            root.handlers[:] = [logging.StreamHandler(sys.stderr)]
+        else:
             logging.disable(logging.CRITICAL)
         try:
             yield
         finally:
             logging.disable(before)
+            root.handlers[:] = handlers
 
 
 @contextlib.contextmanager

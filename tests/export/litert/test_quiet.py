@@ -45,6 +45,18 @@ def test_verbose_shows_all_of_it_afterwards(capfd, verbose):
         assert words in shown
 
 
+def test_a_handler_that_a_library_gave_the_root_is_back_afterwards(capfd, verbose):
+    handler = logging.NullHandler()
+    logging.root.addHandler(handler)
+    try:
+        with quiet():
+            make_noise()
+        assert handler in logging.root.handlers
+    finally:
+        logging.root.removeHandler(handler)
+    assert "a message" in capfd.readouterr().err
+
+
 def test_what_is_raised_comes_through_and_the_terminal_is_back(capfd):
     with pytest.raises(ValueError, match="broken"), quiet():
         raise ValueError("broken")
