@@ -34,7 +34,7 @@ def deployed(monkeypatch):
 
 @pytest.fixture
 def bundle():
-    artifact = SimpleNamespace(runtime="executorch")
+    artifact = SimpleNamespace(runtime="executorch", core_ml=False)
     return SimpleNamespace(manifest=SimpleNamespace(runner="own", target="gone", artifact=artifact))
 
 
@@ -102,7 +102,7 @@ def refusing(monkeypatch, error, times):
 def test_it_is_not_said_of_this_computer_that_it_is_another_board(deployed, tmp_path, monkeypatch):
     monkeypatch.setenv("SLMDEPLOY_HOME_LOCAL", str(tmp_path))
     told = []
-    artifact = SimpleNamespace(runtime="executorch")
+    artifact = SimpleNamespace(runtime="executorch", core_ml=False)
     made = SimpleNamespace(runner="own", target="rpi5-executorch", name="tiny", artifact=artifact)
     with ready(SimpleNamespace(manifest=made), LOCAL, told.append):
         pass
