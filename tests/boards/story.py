@@ -21,7 +21,6 @@ from tests.faults.commands import Lab
 from tests.faults.exports import exported
 from tests.steps.test_provisioning import VERSIONS, need
 
-QUANTIZED = ("8da4w", "8da8w", "w8")
 NAME = "board-a"
 
 
@@ -141,6 +140,12 @@ def a_quantized_artifact_agrees_with_this_computer(story: Story, bundle: Path) -
     found = rung(story, bundle)
     assert found["top1_agreement"] == 1.0
     assert found["snr_db"] > 40
+
+
+def quantized(quick: str) -> list[Any]:
+    """Recipes for a test's parameter; all but one are slow, and each board has another one."""
+    recipes = ("8da4w", "8da8w", "w8")
+    return [one if one == quick else pytest.param(one, marks=pytest.mark.slow) for one in recipes]
 
 
 def told(request: pytest.FixtureRequest, story: Story) -> dict[str, Any]:

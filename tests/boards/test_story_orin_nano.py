@@ -39,7 +39,7 @@ def test_float32(request: pytest.FixtureRequest, story: the.Story) -> None:
     the.the_float32_artifact_gives_the_logits_of_this_computer(story, bundle)
 
 
-@pytest.mark.parametrize("recipe", the.QUANTIZED)
+@pytest.mark.parametrize("recipe", the.quantized(quick="8da8w"))
 def test_quantized(request: pytest.FixtureRequest, story: the.Story, recipe: str) -> None:
     bundle = exported(request, recipe, story.target)
     the.a_quantized_artifact_agrees_with_this_computer(story, bundle)

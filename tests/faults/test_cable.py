@@ -56,6 +56,7 @@ def test_pulled_for_a_moment_in_the_middle_of_a_run(pi: EmulatedBoard, lab: Lab,
     assert [sample["outcome"] for sample in record["samples"]] == ["ok", "ok"]
 
 
+@pytest.mark.slow
 def test_pulled_in_the_middle_of_a_run(pi: EmulatedBoard, lab: Lab, kjv: Path) -> None:
     """It stays away for too long; the run goes on, and nobody waits for it any more."""
     words = ("bench", kjv, "--device", "pi", "--prompt", 4, "--generate", 8, "--runs", 1, "--json")

@@ -67,7 +67,8 @@ def test_cut_between_upload_and_rename(
     assert left_over(pi.device()) == []
 
 
-@pytest.mark.parametrize("how", ["power_cycle", pytest.param("reboot", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["power_cycle", "reboot"])
 def test_restarted_in_the_middle_of_a_run(pi: EmulatedBoard, lab: Lab, kjv: Path, how: str) -> None:
     words = ("bench", kjv, "--device", "pi", "--prompt", 4, "--generate", 4, "--runs", 1, "--json")
     bench = lab.start(*words)
