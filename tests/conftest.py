@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -20,6 +21,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["SLMDEPLOY_SSH_CONFIG"] = "none"
 os.environ["SLMDEPLOY_PROMPT"] = "never"
 
+# Neither what whoever started the tests ignores: nohup and a shell's background leave it so, and
+# what a test starts to be hung up or interrupted would inherit it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # A computer that is busy is no fault of what is tested.
 settings.register_profile(
     "slmdeploy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -33,7 +39,7 @@ REQUIRE_BOARDS = "SLMDEPLOY_REQUIRE_BOARDS"
 # sshd as a board: sshd_board (shared), own_sshd (to kill or to change). Emulated aarch64
 # boards: rpi5, rpi4, orin_nano, agx_orin (shared), own_board (to break); see the docstring there.
 sys.path.insert(0, str(ROOT))
-pytest_plugins = ["tests.boards.sshd", "tests.boards.emulated"]
+pytest_plugins = ["tests.boards.sshd", "tests.boards.emulated", "tests.measured"]
 
 _BOARD_REASON = re.compile(r"sshd|qemu|aarch64|cross.compiler|emulat", re.IGNORECASE)
 
