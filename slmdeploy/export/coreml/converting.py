@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from slmdeploy.errors import ExportError
+from slmdeploy.export.coreml.masks import keep_masks_finite
 from slmdeploy.export.coreml.shim import coremltools, require_mended
 from slmdeploy.export.litert.quiet import quiet
 from slmdeploy.export.options import DeploymentTarget
@@ -120,8 +121,10 @@ def convert_exported(
     with torch.no_grad(), translated(), quiet():
         exported = torch.export.export(module, tuple(inputs.values()), strict=False)
         _require_fixed(exported)
+        core = exported.run_decompositions()
+        keep_masks_finite(core)
         converted = coremltools.convert(
-            exported.run_decompositions(),
+            core,
             inputs=[
                 coremltools.TensorType(
                     name,

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from slmdeploy.errors import ExportError
 from slmdeploy.export.coreml.carry import handed_over, require_exact
 from slmdeploy.export.coreml.converting import translated
+from slmdeploy.export.coreml.masks import keep_masks_finite
 from slmdeploy.export.coreml.shim import coremltools, require_mended
 from slmdeploy.export.executorch.lowering import EDGE_CONFIG
 from slmdeploy.export.litert.quiet import quiet
@@ -77,6 +78,8 @@ def lower_to_coreml(
             name: torch.export.export(method.module, method.inputs, strict=False)
             for name, method in methods.items()
         }
+        for program in exported.values():
+            keep_masks_finite(program)
         with ExitStack() as stack:
             for method in methods.values():
                 stack.enter_context(handed_over(method.module))

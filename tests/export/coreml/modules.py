@@ -52,3 +52,19 @@ class Shapeless(nn.Module):
 class Texts(nn.Module):
     def forward(self, x: Tensor) -> str:
         return "text"
+
+
+class Windowed(nn.Module):
+    """Attention of a window over a text that is filled up; masks as transformers makes them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("window", torch.zeros(6, 6))
+        far = (torch.arange(6)[:, None] - torch.arange(6)).abs() > 1
+        self.window[far] = torch.finfo(torch.float32).min
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        lowest = torch.finfo(torch.float32).min
+        filling = torch.where(mask > 0, 0.0, lowest)
+        seen = (x @ x.T + filling + self.window.clamp(min=lowest)).softmax(dim=-1)
+        return ((seen @ x) * mask[:, None]).sum(dim=0)

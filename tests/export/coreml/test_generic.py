@@ -64,6 +64,18 @@ def test_outputs_have_their_names(tmp_path):
     np.testing.assert_allclose(found["twice"], X.numpy() * 2, atol=1e-6)
 
 
+def test_a_row_that_sees_no_place_is_no_nan(tmp_path):
+    inputs = torch.linspace(-1, 1, 24).reshape(6, 4), torch.tensor([1.0, 1, 1, 0, 0, 0])
+    artifact, compressed = export(
+        modules.Windowed(), inputs, tmp_path / "m.mlpackage", names=("x", "mask")
+    )
+    given = {"x": inputs[0].numpy(), "mask": inputs[1].numpy()}
+    for mode in ("fp32", "fp16"):
+        found = Evaluator(open_package(tmp_path / "m.mlpackage"), mode).run("main", given)["y"]
+        np.testing.assert_allclose(found, compressed.module(*inputs).numpy(), atol=5e-3)
+    np.testing.assert_allclose(artifact.traced[0], compressed.module(*inputs).numpy(), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("module", "said"),
     [
