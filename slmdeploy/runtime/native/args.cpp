@@ -43,6 +43,17 @@ std::vector<int64_t> to_ids(const std::string& flag, const std::string& text) {
   return ids;
 }
 
+// "1x12"; of a tensor without axes the empty text.
+std::vector<int64_t> to_shape(const std::string& flag, const std::string& text) {
+  std::vector<int64_t> shape;
+  for (size_t start = 0; start < text.size();) {
+    const size_t end = std::min(text.find('x', start), text.size());
+    shape.push_back(to_int(flag, text.substr(start, end - start), 0, INT32_MAX));
+    start = end + 1;
+  }
+  return shape;
+}
+
 Mode to_mode(const std::string& text) {
   static const std::map<std::string, Mode> modes = {{"generate", Mode::kGenerate},
                                                     {"score", Mode::kScore},
@@ -96,6 +107,7 @@ std::map<std::string, Take> flags_with_value(Options& o, bool& has_mode) {
       {"--logits", text(o.logits)},
       {"--method", text(o.method)},
       {"--input", list(o.inputs)},
+      {"--shape", [&](const std::string& f, const std::string& v) { o.shapes.push_back(to_shape(f, v)); }},
       {"--output-dir", text(o.output_dir)},
       {"--runs", whole(o.runs, 0, kMany)},
       {"--warmup", whole(o.warmup, 0, kMany)},

@@ -32,6 +32,7 @@ struct Options {
   // invoke
   std::string method;
   std::vector<std::string> inputs;
+  std::vector<std::vector<int64_t>> shapes;  // none, or one per input
   std::string output_dir;
   int64_t runs = 1;
   int64_t warmup = 0;

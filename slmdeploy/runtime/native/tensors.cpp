@@ -42,13 +42,26 @@ InputTensor::InputTensor(const TensorInfo& info)
   sizes_.assign(sizes.begin(), sizes.end());
   order_.assign(order.begin(), order.end());
   strides_.resize(sizes_.size());
+  lay_out(info.scalar_type());
+}
+
+void InputTensor::resize(const std::vector<int64_t>& shape) {
+  const size_t item = impl_->element_size();
+  const ScalarType type = impl_->scalar_type();
+  sizes_.assign(shape.begin(), shape.end());
+  nbytes_ = item;
+  for (const int64_t size : shape) nbytes_ *= static_cast<size_t>(size);
+  lay_out(type);
+}
+
+void InputTensor::lay_out(ScalarType type) {
   Impl::StridesType step = 1;
   for (size_t i = sizes_.size(); i-- > 0;) {
     strides_[order_[i]] = step;
     step *= sizes_[order_[i]];
   }
-  impl_ = std::make_unique<Impl>(info.scalar_type(), static_cast<ssize_t>(sizes_.size()), sizes_.data(),
-                                 bytes_.data(), order_.data(), strides_.data());
+  impl_ = std::make_unique<Impl>(type, static_cast<ssize_t>(sizes_.size()), sizes_.data(), bytes_.data(),
+                                 order_.data(), strides_.data());
 }
 
 executorch::runtime::EValue InputTensor::value() const {

@@ -19,16 +19,20 @@ std::vector<int64_t> shape_of(const executorch::runtime::TensorInfo& info);
 // "float32 [1, 128]", for messages.
 std::string describe_tensor(const executorch::runtime::TensorInfo& info);
 
-// A zeroed buffer with the shape and type that a method wants for an input.
+// A zeroed buffer with the shape and type that a method wants for an input: the largest shape,
+// where sizes may vary.
 class InputTensor {
  public:
   explicit InputTensor(const executorch::runtime::TensorInfo& info);
   executorch::runtime::EValue value() const;
+  // Gives it a shape of as many axes, none of them longer than the method's.
+  void resize(const std::vector<int64_t>& shape);
   void* data() { return bytes_.data(); }
   size_t nbytes() const { return nbytes_; }
 
  private:
   using Impl = executorch::aten::TensorImpl;
+  void lay_out(executorch::aten::ScalarType type);
   size_t nbytes_;
   std::vector<unsigned char> bytes_;
   std::vector<Impl::SizesType> sizes_;
