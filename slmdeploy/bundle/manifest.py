@@ -162,7 +162,8 @@ class GoldenInfo(_Part):
     ``logits.<rung>`` float32 [T + 1, V] for each rung that was kept: the row after
     the prompt, then one after each token of the continuation. For a generic model:
     ``input.<i>`` and ``output.<rung>.<i>``, those of one method after those of the other,
-    shortest first. A classifier with labelled texts has ``labelled.input.<i>`` with a row a
+    shortest first; where sizes vary, those of the examples, of the smallest and of the
+    largest sizes. A classifier with labelled texts has ``labelled.input.<i>`` with a row a
     text, filled up to the longest method's, ``labelled.class`` int64 [N], and
     ``labelled.source`` int64 [N], what the source chooses; with methods for several lengths
     also ``labelled.tokens`` int64 [N], how many of a row are the text's.

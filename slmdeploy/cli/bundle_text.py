@@ -63,7 +63,8 @@ def _tensors(function: FunctionInfo) -> list[tuple[str, TensorInfo]]:
 
 
 def _tensor(one: TensorInfo) -> str:
-    return f" {one.name} {one.dtype} {list(one.shape)}"
+    tied = ", ".join(one.expression for one in one.varying if one.dimension is not None)
+    return f" {one.name} {one.dtype} {one.shape_text}{f' ({tied})' if tied else ''}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -100,11 +100,18 @@ def _sizes(manifest: Manifest) -> str:
         f"  {name}: {share_text(method, name, manifest.delegation)}"
         for name, method in artifact.methods.items()
     ]
+    sizes = [
+        f"  {name} takes {one.name} {one.dtype} {one.shape_text}"
+        for name, method in artifact.methods.items()
+        for one in method.inputs
+        if one.varying
+    ]
     memory = manifest.memory
     return "\n".join(
         [
             table_text(["component", "bytes"], [*rows, ("artifact", artifact.bytes)]),
             *shares,
+            *sizes,
             f"  predicted peak on the device: {bytes_text(memory.predicted_peak)} (estimate)",
         ]
     )

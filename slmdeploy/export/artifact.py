@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from slmdeploy.model.sizes import Sizes, Varying
+
 __all__ = ["Artifact", "ByteRow", "CacheInfo", "MemoryInfo", "MethodInfo", "TensorInfo"]
 
 
@@ -15,11 +17,25 @@ class _Part(BaseModel):
 
 
 class TensorInfo(_Part):
-    """A method's input or output; ``dtype`` is numpy's name (``float32``, ``int64``)."""
+    """A method's input or output; ``dtype`` is numpy's name (``float32``, ``int64``).
+
+    Attributes:
+        shape: Of the example inputs, and of what comes out for them.
+        varying: Axes that may have other sizes.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    varying: tuple[Varying, ...] = ()
+
+    @property
+    def shape_text(self) -> str:
+        """As in ``[1, 1..16]``."""
+        shown = [str(size) for size in self.shape]
+        for one in self.varying:
+            shown[one.axis] = f"{one.least}..{one.most}"
+        return f"[{', '.join(shown)}]"
 
 
 class MethodInfo(_Part):
@@ -49,6 +65,12 @@ class MethodInfo(_Part):
     operators: dict[str, int] = Field(default_factory=dict)
     states: tuple[TensorInfo, ...] = ()
     length: int | None = None
+
+    @property
+    def sizes(self) -> Sizes:
+        """The varying axes of each input; empty where all shapes are fixed."""
+        found = tuple(one.varying for one in self.inputs)
+        return found if any(found) else ()
 
 
 class CacheInfo(_Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from slmdeploy.errors import UnknownNameError
 from slmdeploy.export.artifact import Artifact
 from slmdeploy.export.lengths import Examples
+from slmdeploy.model.sizes import Sizes
 from slmdeploy.progress import Progress
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from slmdeploy.compress.quantize import Compressed
     from slmdeploy.model.decoder import Decoder
 
-__all__ = ["GROUP", "Exporter", "ForeignExporter", "Golden", "find_exporter"]
+__all__ = ["GROUP", "Exporter", "ForeignExporter", "Golden", "SizedExporter", "find_exporter"]
 
 GROUP = "slmdeploy.exporters"
 
@@ -130,6 +132,39 @@ class ForeignExporter(Protocol):
 
         Raises:
             ExportError: The model or its recipe has no place in the runtime.
+        """
+
+
+@runtime_checkable
+class SizedExporter(Protocol):
+    """An exporter whose artifacts may take inputs of sizes that vary."""
+
+    def export_sized(
+        self,
+        compressed: CompressedModule,
+        calls: Sequence[tuple[Tensor, ...]],
+        sizes: Sizes,
+        options: Any,
+        destination: Path,
+        *,
+        input_names: tuple[str, ...],
+        output_names: tuple[str, ...],
+        progress: Progress,
+    ) -> Artifact:
+        """Write the artifact of a compressed module; it has one method.
+
+        Args:
+            compressed: What to export.
+            calls: The examples, and further golden inputs of other sizes.
+            sizes: The axes of each input that may vary, all with bounds.
+            options: The exporter's own.
+            destination: The file to write.
+            input_names: A name for each input.
+            output_names: A name for each output.
+            progress: Is told of each step.
+
+        Raises:
+            ExportError: The module has no place in the runtime, or does not take all sizes.
         """
 
 

@@ -2,8 +2,8 @@
 
 A function ``package.module:function`` is imported and called, as its name asks for. It gives
 a module and its example inputs (a tuple, or a table by parameter name), and may give dynamic
-shapes as ``torch.export`` takes them. The files hold pickles, so they are read only where
-the user allows it.
+shapes as ``torch.export`` takes them; a program may have them, too. The files hold pickles, so
+they are read only where the user allows it.
 
 This module imports torch.
 """
@@ -16,20 +16,23 @@ import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 from torch.utils import _pytree
 
 from slmdeploy.errors import ModelReadError, UsageError
+from slmdeploy.model.dynamic import program_sizes, read_dynamic
 from slmdeploy.model.hashing import file_sha256
 from slmdeploy.model.model import Model
 from slmdeploy.model.module_weights import ModuleWeights
 from slmdeploy.model.programs import load_program, load_torchscript
 from slmdeploy.model.ref import ModelRef
+from slmdeploy.model.sizes import Sizes
 
 __all__ = ["Flat", "GivenModule", "given_module", "read_module"]
 
@@ -64,6 +67,7 @@ class GivenModule:
         sha256: Of the file, or of a factory's weights.
         reusable: The hash decides the result; code that a function brings does not stand
             in it.
+        sizes: The axes of inputs that may vary; empty where none may.
         remarks: What is worth knowing, a sentence each.
     """
 
@@ -73,6 +77,7 @@ class GivenModule:
     output_names: tuple[str, ...]
     sha256: str
     reusable: bool
+    sizes: Sizes = ()
     remarks: tuple[str, ...] = ()
 
 
@@ -91,9 +96,10 @@ def read_module(ref: ModelRef) -> Model:
     else:
         _require_pickle(ref)
         digest = file_sha256(ref.path)
-        load = load_program if ref.kind == "program" else load_torchscript
-        module, inputs = load(ref.path, ref.inputs)
-        given = given_module(module, inputs, digest=digest)
+        if ref.kind == "program":
+            given = _from_program(ref.path, ref.inputs, digest)
+        else:
+            given = given_module(*load_torchscript(ref.path, ref.inputs), digest=digest)
     inner = given.module.module if isinstance(given.module, Flat) else given.module
     return Model(
         ref=ref,
@@ -123,13 +129,18 @@ def given_module(
         module: Anything that ``torch.export`` can trace.
         inputs: A tuple, or a table by the names of the parameters.
         digest: Of the file that it came from; ``None`` for a function.
-        dynamic: Shapes that vary, as ``torch.export`` takes them.
+        dynamic: Shapes that vary, as ``torch.export`` takes them; or a program that has some.
 
     Raises:
-        ModelReadError: The inputs are no tensors, or not those of the module, or it fails.
+        ModelReadError: The inputs are no tensors, or not those of the module, or do not have
+            the dynamic shapes, or it fails.
     """
     module = module.eval().requires_grad_(requires_grad=False)
     names, values = _named(module, inputs)
+    if isinstance(dynamic, ExportedProgram):
+        sizes = program_sizes(dynamic, names, values)
+    else:
+        sizes = read_dynamic(dynamic, names, values)
     flat = Flat(module)
     try:
         with torch.no_grad():
@@ -139,7 +150,6 @@ def given_module(
         raise ModelReadError(
             f"{_class_name(module)} fails on its example inputs: {type(error).__name__}: {said}."
         ) from error
-    remark = ("Dynamic shapes were given; artifacts have the fixed shapes of the example inputs.",)
     return GivenModule(
         module=flat.eval(),
         inputs=values,
@@ -147,8 +157,27 @@ def given_module(
         output_names=_output_names(given),
         sha256=digest or _state_sha256(module),
         reusable=digest is not None,
-        remarks=() if dynamic is None else remark,
+        sizes=sizes,
+        remarks=_remark(names, sizes),
     )
+
+
+def _remark(names: Sequence[str], sizes: Sizes) -> tuple[str, ...]:
+    said = [
+        f"axis {one.axis} of {name}, {one.expression}, {one.bounds}"
+        for name, axes in zip(names, sizes, strict=False)
+        for one in axes
+    ]
+    return (f"Sizes may vary: {'; '.join(said)}.",) if said else ()
+
+
+def _from_program(path: Path, inputs: Sequence[str], digest: str) -> GivenModule:
+    module, examples, program = load_program(path, inputs)
+    given = given_module(module, examples, digest=digest, dynamic=program)
+    if not inputs or all(one.most is not None for axes in given.sizes for one in axes):
+        return given
+    fixed = "Axes of the program have no largest size: shapes are fixed to those of --input."
+    return replace(given, sizes=(), remarks=(*given.remarks, fixed))
 
 
 def _from_factory(ref: ModelRef) -> GivenModule:

@@ -50,8 +50,13 @@ def parse_input(text: str) -> Tensor:
     return drawn.to(dtype) if dtype.is_floating_point else (drawn > 0).to(dtype)
 
 
-def load_program(path: Path, inputs: Sequence[str]) -> tuple[nn.Module, tuple[Any, ...]]:
+def load_program(
+    path: Path, inputs: Sequence[str]
+) -> tuple[nn.Module, tuple[Any, ...], ExportedProgram]:
     """Read a ``.pt2`` file; the examples that it was exported with stand in it.
+
+    Returns:
+        A module, the examples, and the program that the module was made of.
 
     Raises:
         ModelReadError: It cannot be read, or has no examples and none were said.
@@ -66,7 +71,7 @@ def load_program(path: Path, inputs: Sequence[str]) -> tuple[nn.Module, tuple[An
         raise ModelReadError(
             f"{path} has no example inputs.", hint="Say them: --input SHAPE[:DTYPE]"
         )
-    return with_layers(program), examples
+    return with_layers(program), examples, program
 
 
 def load_torchscript(path: Path, inputs: Sequence[str]) -> tuple[nn.Module, tuple[Any, ...]]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slmdeploy.bundle.manifest import Manifest
+from slmdeploy.bundle.methods import inputs_fault
 from slmdeploy.errors import CommandError, DeviceError, RunnerError, UsageError
 from slmdeploy.runtime.deaths import explain_death
 from slmdeploy.runtime.events import parse_lines
@@ -124,11 +125,14 @@ class ProcessRunner:
         with self._scratch() as (there, here):
             argv = ["--mode", "invoke", "--method", request.method, "--output-dir", there]
             argv += ["--runs", str(request.runs), "--warmup", str(request.warmup)]
+            varying = self._varying(request.method)
             for index, array in enumerate(request.inputs):
                 source = here / f"input-{index}.bin"
                 source.write_bytes(_little_endian(array))
                 self._transport.put(source, f"{there}/{source.name}")
                 argv += ["--input", f"{there}/{source.name}"]
+                if varying:
+                    argv += ["--shape", "x".join(map(str, array.shape))]
             events = tuple(self._events(argv, request.threads))
             return self._fetch(events, here), events
 
@@ -201,12 +205,16 @@ class ProcessRunner:
                 f"The bundle has no method {request.method!r}.",
                 hint=f"It has: {', '.join(sorted(methods))}.",
             )
-        wanted = [(info.dtype, info.shape) for info in methods[request.method].inputs]
         given = [(array.dtype.name, array.shape) for array in request.inputs]
-        if wanted != given:
-            raise UsageError(
-                f"Method {request.method!r} takes {_listed(wanted)}, not {_listed(given)}."
-            )
+        fault = inputs_fault(request.method, methods[request.method], given)
+        if fault is not None:
+            raise UsageError(fault)
+
+    def _varying(self, method: str) -> bool:
+        """Whether the runner must be told the sizes of a method's inputs."""
+        if self._manifest is None:
+            return False
+        return bool(self._manifest.artifact.methods[method].sizes)
 
 
 def _closable(lines: Iterator[str]) -> Generator[str, None, None]:

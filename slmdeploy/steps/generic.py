@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,13 +21,15 @@ from slmdeploy.errors import ExportError, RecipeError, UsageError
 from slmdeploy.export.artifact import Artifact, MethodInfo
 from slmdeploy.export.lengths import checked_lengths, method_name
 from slmdeploy.export.options import CoremlOptions, ExportOptions
-from slmdeploy.export.plugin import Exporter, find_exporter
+from slmdeploy.export.plugin import Exporter, SizedExporter, find_exporter
 from slmdeploy.model.hashing import file_sha256
 from slmdeploy.model.labelled import read_labelled
 from slmdeploy.model.model import Model
+from slmdeploy.model.sizes import Sizes
 from slmdeploy.progress import Progress, Step
 from slmdeploy.steps.checkpoints import Checkpoints, checkpoints_for, code_sha256
 from slmdeploy.steps.golden import Made
+from slmdeploy.steps.sized import bounded_sizes, other_sizes, sizes_note
 from slmdeploy.steps.workbench import Workbench
 from slmdeploy.target.profile import TargetProfile
 
@@ -47,6 +50,8 @@ class GenericExport:
 
     Attributes:
         lengths: Tokens of an input, a method each; none for a module that brings its own.
+        runtime: As the target names its exporter.
+        sizes: Axes of a module's inputs that may vary; none where shapes stay fixed.
     """
 
     model: Model
@@ -55,12 +60,17 @@ class GenericExport:
     options: Any
     lengths: tuple[int, ...]
     kept: Checkpoints
+    runtime: str
+    sizes: Sizes = ()
 
     def make(self, bench: Workbench, progress: Progress) -> Made:
         """Make what is not there yet: golden vectors and artifact."""
         file = self.exporter.file
         if self.model.given is not None and not self.model.given.reusable:
             bench.remember(self.kept.folder)
+        if not self.sizes:
+            for note in sizes_note(self.model, self.sizes, self.runtime):
+                progress(Step("fix the shapes", finished=True, note=note))
         there = self.kept.has(file, "artifact.npz", "artifact.json")
         if not there:
             _make(self, progress)
@@ -83,12 +93,13 @@ def plan_generic(
 
     Raises:
         ExportError: A length is beyond the model's, a module has none, or the target's
-            format has no place for several.
+            format has no place for several; or a size that varies has no bound.
         UsageError: The labelled texts are not of this model.
         MissingExtraError: The exporter's packages are not installed.
     """
     exporter, options = find_exporter(profile.exporter), profile.export
     lengths = _lengths(model, context, options)
+    sizes = bounded_sizes(model) if isinstance(exporter, SizedExporter) else ()
     if model.ref.labelled is not None:
         read_labelled(model.ref.labelled, model.labels)  # what is wrong with it is told now
     decides = {
@@ -106,7 +117,8 @@ def plan_generic(
         "options": options.model_dump(mode="json"),
         "lengths": lengths,
     }
-    return GenericExport(model, recipe, exporter, options, lengths, checkpoints_for(decides))
+    kept = checkpoints_for(decides)
+    return GenericExport(model, recipe, exporter, options, lengths, kept, profile.exporter, sizes)
 
 
 def _lengths(model: Model, context: int | None, options: ExportOptions) -> tuple[int, ...]:
@@ -180,11 +192,12 @@ def _make(plan: GenericExport, progress: Progress) -> None:
     names = INPUTS if given is None else given.input_names
     examples = _examples(plan)
     calls = list(examples.values())
-    wanted = [value for one in calls for value in plan.exporter.module_inputs(one, names)]
-    arrays = {f"input.{index}": value.numpy() for index, value in enumerate(wanted)}
     progress(Step("run the source"))
     with quiet_torchao():  # which transformers imports
         module = load_generic(plan.model)
+    calls += other_sizes(plan.model.name, module, calls[0], plan.sizes)
+    wanted = [value for one in calls for value in plan.exporter.module_inputs(one, names)]
+    arrays = {f"input.{index}": value.numpy() for index, value in enumerate(wanted)}
     arrays |= _outputs("source", module, calls) | _labelled(plan, module)
     progress(Step("run the source", finished=True))
     left = _left_alone(plan, module)
@@ -192,26 +205,27 @@ def _make(plan: GenericExport, progress: Progress) -> None:
     arrays |= _outputs("compressed", compressed.module, calls)
     if plan.recipe.floats == "fp16":
         round_floats(module)  # as the compressed one's are, for an exporter that converts this
+    outputs = _output_names(plan.model)
     made: list[Artifact] = []
-    plan.kept.write(
-        plan.exporter.file,
-        lambda path: made.append(
-            plan.exporter.export_module(
-                compressed,
-                module,
-                examples if len(calls) > 1 else calls[0],
-                plan.options,
-                path,
-                input_names=names,
-                output_names=_output_names(plan.model),
-                progress=progress,
+
+    def write(path: Path) -> None:
+        named: Any = {"input_names": names, "output_names": outputs, "progress": progress}
+        if plan.sizes and isinstance(plan.exporter, SizedExporter):
+            one = plan.exporter.export_sized(
+                compressed, calls, plan.sizes, plan.options, path, **named
             )
-        ),
-    )
+        else:
+            inputs = examples if len(examples) > 1 else calls[0]
+            one = plan.exporter.export_module(
+                compressed, module, inputs, plan.options, path, **named
+            )
+        made.append(one)
+
+    plan.kept.write(plan.exporter.file, write)
     traced: Any = made[0].traced
     arrays |= {f"output.exported.{index}": value for index, value in enumerate(traced)}
     plan.kept.write_arrays("artifact.npz", arrays)
-    notes = (*made[0].notes, *left, *(() if given is None else given.remarks))
+    notes = (*made[0].notes, *left, *sizes_note(plan.model, plan.sizes, plan.runtime))
     methods = _with_lengths(made[0].methods, plan.lengths)
     artifact = made[0].model_copy(update={"notes": notes, "methods": methods})
     plan.kept.write_json("artifact.json", artifact.model_dump(mode="json"))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from slmdeploy.bundle.folder import Bundle
 from slmdeploy.bundle.manifest import RungResult
-from slmdeploy.bundle.methods import golden_calls
+from slmdeploy.bundle.methods import golden_calls, lengths_of
 from slmdeploy.compress.recipe import Recipe
 from slmdeploy.device.runs.settings_plan import USUAL, Use
 from slmdeploy.device.types import Device
@@ -163,7 +163,7 @@ def _output(bundle: Bundle, runner: Runner, golden: _Arrays) -> npt.NDArray[Any]
     if bundle.manifest.model.kind == "generic":
         calls = golden_calls(bundle.manifest, golden)
         given = [one for call in calls for one in runner.invoke(InvokeRequest(*call))[0]]
-        return joined(given, lengths=len(calls) > 1)
+        return joined(given, lengths=bool(lengths_of(bundle.manifest)))
     tokens = np.concatenate([golden["prompt"], golden["continuation"]]).tolist()
     return runner.score(ScoreRequest(tuple(tokens), prompt_length=len(golden["prompt"])))
 

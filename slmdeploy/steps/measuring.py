@@ -204,9 +204,9 @@ class Bench:
                 progress=tell,
                 observe=observe,
             )
-        calls = dict(golden_calls(bundle.manifest, bundle.golden()))
-        method = self.method or next(iter(calls))
-        inputs = calls[method]
+        calls = golden_calls(bundle.manifest, bundle.golden())
+        method = self.method or calls[0][0]
+        inputs = next(given for name, given in calls if name == method)
         once = invoke_workload(method, inputs)
         return measure_invoke(
             runner,

@@ -63,6 +63,66 @@ def varying() -> object:
     return Words(), (IDS,), {"ids": {1: torch.export.Dim("length", max=16)}}
 
 
+def unbounded() -> object:
+    return Words(), (IDS,), {"ids": {1: torch.export.Dim("length")}}
+
+
+class Pairs(nn.Module):
+    """Two texts of one length, of at most twelve places, and rows of them that vary, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words = Words()
+        self.places = nn.Parameter(torch.randn(12, 32))
+
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        known = self.words.table(ids) + self.places[: ids.shape[1]]
+        scores = self.words.linear(known) * mask[..., None]
+        return scores, scores.mean(dim=1)
+
+
+def pairs(most: int = 12) -> object:
+    rows, length = torch.export.Dim("rows", max=4), torch.export.Dim("length", max=most)
+    shape = {0: rows, 1: length}
+    inputs = {"ids": torch.arange(16).reshape(2, 8), "mask": torch.ones(2, 8)}
+    return Pairs(), inputs, {"ids": shape, "mask": shape}
+
+
+def too_wide() -> object:
+    return pairs(most=16)
+
+
+class Halves(nn.Module):
+    """Convolutions of an image whose sides are multiples of four, halved and doubled again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.down = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(8, 3, 2, stride=2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image + self.up(torch.relu(self.down(image)))
+
+
+def halves() -> object:
+    side = 4 * torch.export.Dim("side", min=1, max=8)
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    return Halves(), image, {"image": {2: side, 3: side}}
+
+
+class Narrow(nn.Module):
+    """Pads by a mirror, which needs two places at least."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.pad(x[None], (1, 1), mode="reflect")
+
+
+def narrow() -> object:
+    return Narrow(), torch.ones(1, 4), {"x": {1: torch.export.Dim("places", max=9)}}
+
+
 def plain() -> object:
     return Plain(), torch.ones(1, 4)
 

@@ -49,8 +49,10 @@ def test_only_what_a_file_holds_decides_an_export():
     assert given.sha256 != read(f"{NETS}:images").given.sha256
 
 
-def test_dynamic_shapes_are_said_to_be_fixed():
-    assert "fixed shapes" in read(f"{NETS}:varying").remarks[0]
+def test_dynamic_shapes_are_said_with_their_bounds():
+    model = read(f"{NETS}:varying")
+    assert model.remarks == ("Sizes may vary: axis 1 of ids, length, 1 to 16.",)
+    assert [(one.axis, one.least, one.most) for one in model.given.sizes[0]] == [(1, 1, 16)]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from slmdeploy.errors import CommandError, RunnerError, TransferError, UsageError
+from slmdeploy.export.artifact import TensorInfo
 from slmdeploy.runtime.executorch import ExecutorchRunner
 from slmdeploy.runtime.protocol import (
     GenerateRequest,
@@ -137,7 +138,8 @@ def test_inputs_are_held_against_the_manifest_before_anything_is_sent(
     asked: InvokeRequest,
     word: str,
 ) -> None:
-    info = SimpleNamespace(inputs=(SimpleNamespace(dtype="float32", shape=(2, 3)),))
+    x = TensorInfo(name="x", dtype="float32", shape=(2, 3))
+    info = SimpleNamespace(inputs=(x,))
     manifest = SimpleNamespace(artifact=SimpleNamespace(methods={"forward": info}))
     with pytest.raises(UsageError, match=word):
         runner(programs.generic, manifest=manifest).invoke(asked)

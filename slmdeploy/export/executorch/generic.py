@@ -1,5 +1,7 @@
 """Any module with example inputs to a ``.pte`` with one method, ``forward``, or one a length.
 
+Axes of the one method may vary within bounds.
+
 The whole graph goes through ExecuTorch's own passes at once. What XNNPACK takes runs
 in delegates, the rest in the operators of the wheel's own libraries, and a program
 that needs any other operator is refused here rather than on the board.
@@ -26,6 +28,7 @@ from slmdeploy.export.artifact import Artifact, ByteRow
 from slmdeploy.export.forms import require_form, zeros_note
 from slmdeploy.export.lengths import Examples, by_method
 from slmdeploy.export.options import ExecutorchOptions
+from slmdeploy.model.sizes import Shapes, Sizes
 from slmdeploy.progress import Progress, Step, silent
 
 try:
@@ -45,6 +48,13 @@ try:
         finish_program,
         planned_bytes,
         write_program,
+    )
+    from slmdeploy.export.executorch.sized import (
+        SizedPartitioner,
+        depends_on_values,
+        dynamic_shapes,
+        to_trace,
+        varying_outputs,
     )
     from slmdeploy.export.executorch.storage import store_as, storing
 except ImportError as error:
@@ -79,9 +89,14 @@ def export_module(
     input_names: Sequence[str],
     output_names: Sequence[str],
     golden: Examples | None = None,
+    sizes: Sizes = (),
+    other_golden: Sequence[tuple[Tensor, ...]] = (),
     progress: Progress = silent,
 ) -> Artifact:
-    """Export a module whose inputs and outputs are tensors of fixed shapes.
+    """Export a module whose inputs and outputs are tensors.
+
+    Shapes are those of the examples, but for axes that may vary: then the one method takes
+    any size within their bounds, and its memory is planned for the largest.
 
     Args:
         compressed: What to export; its module is put into evaluation mode, and its
@@ -94,12 +109,14 @@ def export_module(
         output_names: A name for each output.
         golden: Inputs to run through the exported graphs in torch; the outputs are the
             artifact's ``traced``, a tuple of arrays, one method's after the other's.
+        sizes: The axes of each input that may vary, all with bounds; of one method alone.
+        other_golden: Further golden inputs of that method, of other sizes.
         progress: Is told of each step.
 
     Raises:
-        ExportError: The module fails on the examples, cannot be traced, takes or gives
-            anything but tensors of fixed shapes, or needs an operator that the runtime
-            does not have.
+        ExportError: The module fails on the examples, cannot be traced or not for all sizes,
+            takes or gives anything but tensors, or shapes that depend on values, or needs an
+            operator that the runtime does not have.
         DiskSpaceError: There is no room for the file.
         HostError: The file cannot be written.
     """
@@ -109,16 +126,18 @@ def export_module(
     for given in examples.values():
         _check_inputs(given, input_names)
     progress(Step("trace the graph"))
-    for given in examples.values():
-        _check_runs(module, given)
+    given_back = {name: _check_runs(module, given) for name, given in examples.items()}
     _make_traceable(compressed)
-    exported = {name: _trace(module, given) for name, given in examples.items()}
-    for one in exported.values():
-        _check_outputs(one, output_names)
-    traced = None if golden is None else _run_all(exported, by_method(golden, METHOD))
+    exported = {name: _trace(module, given, sizes) for name, given in examples.items()}
+    values = {name: _check_outputs(one, output_names) for name, one in exported.items()}
+    output_sizes = {
+        name: varying_outputs(one, values[name]) if sizes else () for name, one in exported.items()
+    }
+    calls = [*by_method(golden or (), METHOD).items(), *((METHOD, one) for one in other_golden)]
+    traced = None if golden is None else _run_all(exported, calls)
     progress(Step("trace the graph", finished=True))
     progress(Step("lower to XNNPACK"))
-    program = _lower(module, exported)
+    program = _lower(module, exported, SizedPartitioner() if sizes else OwningPartitioner())
     require_kernels(program, options.kernels)
     progress(Step("lower to XNNPACK", finished=True))
     progress(Step("plan memory and write"))
@@ -131,6 +150,9 @@ def export_module(
             input_names=tuple(input_names),
             output_names=tuple(output_names),
             delegated_ops=sum(count_operators(one.original_module) for one in _of(program, name)),
+            sizes=sizes,
+            output_sizes=output_sizes[name],
+            output_shapes=given_back[name] if sizes else (),
         )
         for name, given in examples.items()
     }
@@ -176,13 +198,15 @@ def _check_inputs(inputs: Sequence[Tensor], names: Sequence[str]) -> None:
             raise ExportError(f"Input {name!r} is of {kind}, which no runner can be given.")
 
 
-def _check_runs(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+def _check_runs(module: nn.Module, inputs: tuple[Tensor, ...]) -> Shapes:
     """Let the module's own faults be told apart from what cannot be exported."""
     try:
         with torch.no_grad():
-            module(*inputs)
+            given = module(*inputs)
     except Exception as error:  # whatever the model's own code raises
         raise ExportError(f"The model fails on its example inputs: {first_line(error)}") from error
+    flat = torch.utils._pytree.tree_leaves(given)  # noqa: SLF001 - torch's only way to do it
+    return tuple(tuple(getattr(value, "shape", ())) for value in flat)
 
 
 def _make_traceable(compressed: CompressedModule) -> None:
@@ -194,12 +218,15 @@ def _make_traceable(compressed: CompressedModule) -> None:
         unwrap_tensor_subclass(module)
 
 
-def _trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
+def _trace(module: nn.Module, inputs: tuple[Tensor, ...], sizes: Sizes) -> ExportedProgram:
+    given = to_trace(inputs, sizes) if sizes else inputs
     with torch.no_grad(), translated("trace the model"):
-        return torch.export.export(module, inputs, strict=False)
+        shapes = dynamic_shapes(module, sizes)
+        return torch.export.export(module, given, dynamic_shapes=shapes, strict=False)
 
 
-def _check_outputs(exported: ExportedProgram, names: Sequence[str]) -> None:
+def _check_outputs(exported: ExportedProgram, names: Sequence[str]) -> list[Tensor]:
+    """What stands in the graph for the outputs."""
     specs = exported.graph_signature.output_specs
     nodes = exported.graph.output_node().args[0]
     given = [
@@ -209,23 +236,26 @@ def _check_outputs(exported: ExportedProgram, names: Sequence[str]) -> None:
         raise ExportError(
             f"The model gives {len(given)} outputs, but there are {len(names)} names."
         )
+    values = []
     for name, node in zip(names, given, strict=True):
         value = getattr(node, "meta", {}).get("val")
         if not isinstance(value, Tensor):
             raise ExportError(f"Output {name!r} is {node!r}, not a tensor.")
-        if not all(isinstance(size, int) for size in value.shape):
+        if depends_on_values(value):
             raise ExportError(
                 f"The shape of output {name!r} depends on the values of the inputs.",
                 hint="Give an output of one size, filled up, and a count beside it.",
             )
         if value.dtype not in _DTYPES:
             raise ExportError(f"Output {name!r} is of {value.dtype}, which no runner can give.")
+        values.append(value)
+    return values
 
 
 def _run_all(
-    exported: Mapping[str, ExportedProgram], golden: Mapping[str, tuple[Tensor, ...]]
+    exported: Mapping[str, ExportedProgram], calls: Sequence[tuple[str, tuple[Tensor, ...]]]
 ) -> tuple[npt.NDArray[Any], ...]:
-    return tuple(value for name, given in golden.items() for value in _run(exported[name], given))
+    return tuple(value for name, given in calls for value in _run(exported[name], given))
 
 
 def _run(exported: ExportedProgram, inputs: tuple[Tensor, ...]) -> tuple[npt.NDArray[Any], ...]:
@@ -236,10 +266,12 @@ def _run(exported: ExportedProgram, inputs: tuple[Tensor, ...]) -> tuple[npt.NDA
     return tuple(np.ascontiguousarray(value.numpy()) for value in flat)
 
 
-def _lower(module: nn.Module, exported: Mapping[str, ExportedProgram]) -> ExecutorchProgramManager:
+def _lower(
+    module: nn.Module, exported: Mapping[str, ExportedProgram], partitioner: OwningPartitioner
+) -> ExecutorchProgramManager:
     with torch.no_grad(), translated("lower the model"), storing(module):
         edge = to_edge_transform_and_lower(
-            dict(exported), partitioner=[OwningPartitioner()], compile_config=EDGE_CONFIG
+            dict(exported), partitioner=[partitioner], compile_config=EDGE_CONFIG
         )
         return finish_program(edge, share_buffers=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from slmdeploy.export.lengths import Examples
 from slmdeploy.export.options import ExecutorchOptions
 from slmdeploy.export.plugin import Exporter, Golden
 from slmdeploy.model.decoder import Decoder
+from slmdeploy.model.sizes import Sizes
 from slmdeploy.progress import Progress
 
 with quiet_torchao():
@@ -78,6 +80,32 @@ class ExecutorchExporter:
             input_names=input_names,
             output_names=output_names,
             golden=inputs,
+            progress=progress,
+        )
+
+    def export_sized(
+        self,
+        compressed: CompressedModule,
+        calls: Sequence[tuple[Tensor, ...]],
+        sizes: Sizes,
+        options: ExecutorchOptions,
+        destination: Path,
+        *,
+        input_names: tuple[str, ...],
+        output_names: tuple[str, ...],
+        progress: Progress,
+    ) -> Artifact:
+        """Lower to XNNPACK and write the ``.pte``."""
+        return export_module(
+            compressed,
+            calls[0],
+            options,
+            destination,
+            input_names=input_names,
+            output_names=output_names,
+            golden=calls[0],
+            sizes=sizes,
+            other_golden=calls[1:],
             progress=progress,
         )
 

@@ -14,6 +14,7 @@ from slmdeploy.errors import ExportError
 __all__ = ["explain", "first_line", "translated"]
 
 _BRANCH = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in \S+\n\s*(?P<code>.+)')
+_FIXES = "Suggested fixes:"
 _MISSING = re.compile(r"Missing out variants: \{(?P<names>[^}]*)\}")
 
 
@@ -53,6 +54,8 @@ def explain(error: Exception, doing: str) -> ExportError:
     text = str(error)
     if "data-dependent" in text:
         return _depends_on_values(text)
+    if _FIXES in text or "Constraints violated" in text:
+        return _not_all_sizes(text)
     missing = _MISSING.search(text)
     if missing:
         names = ", ".join(sorted(re.findall(r"[\w.]+::[\w.]+", missing["names"])))
@@ -74,6 +77,21 @@ def _depends_on_values(text: str) -> ExportError:
         f"The model's way through its code depends on the values of its inputs{where}; "
         "an exported graph has one way only.",
         hint="Use torch.where for values, or torch.cond for branches.",
+    )
+
+
+def _not_all_sizes(text: str) -> ExportError:
+    """The code takes fewer sizes than the dynamic shapes say; torch knows which."""
+    told, _, fixes = text.partition(_FIXES)
+    reasons = [line.strip().removeprefix("- ") for line in told.splitlines() if line.strip()]
+    others = (line for line in reasons if not line.startswith("Constraints violated"))
+    why = next(others, reasons[0]).rstrip(".")
+    # What follows an empty line is about torch.export in general.
+    fixes = fixes.strip().partition("\n\n")[0]
+    suggested = "; ".join(line.strip() for line in fixes.splitlines())
+    return ExportError(
+        f"The model does not take all sizes of its dynamic shapes: {why}.",
+        hint=f"torch suggests: {suggested}" if suggested else None,
     )
 
 

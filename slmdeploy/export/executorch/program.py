@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from slmdeploy.errors import DiskSpaceError, HostError
 from slmdeploy.export.artifact import MethodInfo, TensorInfo
 from slmdeploy.export.executorch.lowering import EDGE_CONFIG, operator_name, quiet_lowering
+from slmdeploy.model.sizes import Shapes, Sizes
 
 __all__ = [
     "Method",
@@ -44,6 +45,9 @@ class Method:
 
     Attributes:
         delegated_ops: Operators inside delegates that were lowered beforehand.
+        sizes: The axes of each input that may vary.
+        output_sizes: The same of each output.
+        output_shapes: Of what comes out for the inputs; needed where sizes vary.
     """
 
     module: nn.Module
@@ -51,6 +55,9 @@ class Method:
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
     delegated_ops: int = 0
+    sizes: Sizes = ()
+    output_sizes: Sizes = ()
+    output_shapes: Shapes = ()
 
 
 def assemble(
@@ -121,14 +128,23 @@ def planned_bytes(program: ExecutorchProgramManager, names: Iterable[str]) -> in
     return shared + sum(sum(plan[:2]) + sum(plan[3:]) for plan in plans)
 
 
-def _tensors(values: list[Any], names: tuple[str, ...]) -> tuple[TensorInfo, ...]:
+def _tensors(
+    values: list[Any], names: tuple[str, ...], *, sizes: Sizes = (), shapes: Shapes = ()
+) -> tuple[TensorInfo, ...]:
     return tuple(
         TensorInfo(
             name=name,
-            shape=tuple(int(size) for size in value.shape),
+            shape=tuple(int(size) for size in shape),
             dtype=str(value.dtype).removeprefix("torch."),
+            varying=axes,
         )
-        for name, value in zip(names, values, strict=True)
+        for name, value, axes, shape in zip(
+            names,
+            values,
+            sizes or ((),) * len(names),
+            shapes or [value.shape for value in values],
+            strict=True,
+        )
     )
 
 
@@ -155,8 +171,10 @@ def _describe(program: ExecutorchProgramManager, name: str, method: Method) -> M
     outputs = outputs[len(outputs) - len(method.output_names) :]
     inputs = tuple(method.inputs)
     return MethodInfo(
-        inputs=_tensors(list(inputs), method.input_names),
-        outputs=_tensors(outputs, method.output_names),
+        inputs=_tensors(list(inputs), method.input_names, sizes=method.sizes),
+        outputs=_tensors(
+            outputs, method.output_names, sizes=method.output_sizes, shapes=method.output_shapes
+        ),
         delegated_ops=method.delegated_ops,
         total_ops=method.delegated_ops + sum(outside.values()),
         delegates=delegates,

@@ -12,6 +12,7 @@ from torch import nn
 from slmdeploy.compress.generic import compress_module
 from slmdeploy.compress.recipe import BUILTIN_RECIPES
 from slmdeploy.errors import DiskSpaceError, ExportError
+from slmdeploy.export.artifact import TensorInfo
 from slmdeploy.export.executorch.generic import export_module
 from slmdeploy.export.options import ExecutorchOptions
 from slmdeploy.model.generic import encode_fixed, example_inputs, load_generic
@@ -93,11 +94,11 @@ def test_methods_of_several_shapes_share_the_weights(tagger, tmp_path):
 
 def test_inputs_and_outputs_are_described_by_their_names(tagger):
     forward = tagger.methods["forward"]
-    assert [info.model_dump() for info in (*forward.inputs, *forward.outputs)] == [
-        {"name": "in0", "shape": (1, 12), "dtype": "int64"},
-        {"name": "out0", "shape": (1, 12, 7), "dtype": "float32"},
-        {"name": "out1", "shape": (1, 12), "dtype": "int64"},
-    ]
+    assert (*forward.inputs, *forward.outputs) == (
+        TensorInfo(name="in0", shape=(1, 12), dtype="int64"),
+        TensorInfo(name="out0", shape=(1, 12, 7), dtype="float32"),
+        TensorInfo(name="out1", shape=(1, 12), dtype="int64"),
+    )
 
 
 def test_operators_are_counted_inside_and_outside_of_delegates(tagger):
