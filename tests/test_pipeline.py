@@ -19,6 +19,7 @@ from slmdeploy.errors import (
     TokenizerError,
     UnknownNameError,
 )
+from tests.steps.foretold import foretold
 
 PROMPT = " And the LORD said unto Moses,"
 
@@ -66,6 +67,12 @@ def test_a_quantized_artifact_computes_what_the_compressed_model_does(quantized)
     artifact = _rungs(quantized)["artifact"]
     assert artifact.status == "pass"
     assert artifact.metrics["snr_db"] > 40
+
+
+def test_its_memory_on_the_device_is_near_what_inspect_forecast(quantized, tiny_kjv):
+    said = quantized.manifest.memory.predicted_peak
+    forecast = foretold(tiny_kjv, quantized.manifest).device_peak_bytes
+    assert forecast <= said < forecast + 2**20  # graphs and memory plans
 
 
 def test_the_bytes_add_up_to_the_file(exported):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slmdeploy.cli.console import Console, bytes_text, plain, table_text
+from slmdeploy.cli.console import Console, bytes_text, estimate_text, plain, table_text
 from slmdeploy.cli.delegates import delegates_text
 from slmdeploy.cli.options import bundle_argument, common
 from slmdeploy.cli.rungs import rungs_text
@@ -92,7 +92,7 @@ def _text(manifest: Manifest) -> str:
         ("context", manifest.context and f"{manifest.context} tokens"),
         ("lengths", _lengths(manifest)),
         ("cache", cache and f"{cache.dtype} {cache.layout}, {bytes_text(cache.bytes)}"),
-        ("predicted peak", f"{bytes_text(manifest.memory.predicted_peak)} (estimate)"),
+        ("predicted peak", estimate_text(manifest.memory.predicted_peak, manifest.memory.reason)),
         ("tokenizer", _tokenizer(manifest)),
     ]
     facts = "\n".join(f"{name:<16}{value}" for name, value in rows if value is not None)

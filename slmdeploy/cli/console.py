@@ -20,7 +20,7 @@ import click
 
 from slmdeploy.progress import Progress
 
-__all__ = ["Console", "bytes_text", "plain", "table_text", "visible"]
+__all__ = ["Console", "bytes_text", "estimate_text", "plain", "table_text", "visible"]
 
 _NUMBER = re.compile(r"-|-?\d[\d.,]*(e[+-]?\d+)?( ?[A-Za-z%/]+)?")
 """With or without a unit; ``-`` stands for none."""
@@ -117,6 +117,11 @@ def bytes_text(count: int | None) -> str:
     from slmdeploy.target.units import format_bytes
 
     return "-" if count is None else format_bytes(count)
+
+
+def estimate_text(count: int | None, reason: str | None) -> str:
+    """An estimate in bytes, or why there is none."""
+    return f"not known: {reason}" if count is None else f"{bytes_text(count)} (estimate)"
 
 
 def visible(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slmdeploy.cli.console import Console, bytes_text, table_text
+from slmdeploy.cli.console import Console, bytes_text, estimate_text, table_text
 from slmdeploy.cli.delegates import share_text
 from slmdeploy.cli.options import (
     common,
@@ -106,12 +106,12 @@ def _sizes(manifest: Manifest) -> str:
         for one in method.inputs
         if one.varying
     ]
-    memory = manifest.memory
+    peak = estimate_text(manifest.memory.predicted_peak, manifest.memory.reason)
     return "\n".join(
         [
             table_text(["component", "bytes"], [*rows, ("artifact", artifact.bytes)]),
             *shares,
             *sizes,
-            f"  predicted peak on the device: {bytes_text(memory.predicted_peak)} (estimate)",
+            f"  predicted peak on the device: {peak}",
         ]
     )

@@ -94,13 +94,16 @@ class MemoryInfo(_Part):
     Attributes:
         planned: The memory plans of all methods that a run loads, shared buffers once;
             ``None`` where the runtime plans on the device.
-        predicted_peak: An estimate of the peak resident set of the runner.
-        method: How ``predicted_peak`` was estimated.
+        predicted_peak: An estimate of the peak resident set of the runner; ``None`` where none
+            can be made.
+        method: How it was estimated.
+        reason: Why there is none.
     """
 
     planned: int | None
-    predicted_peak: int
-    method: str
+    predicted_peak: int | None
+    method: str | None = None
+    reason: str | None = None
 
 
 class ByteRow(_Part):

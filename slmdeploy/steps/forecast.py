@@ -28,7 +28,7 @@ from slmdeploy.target.profile import TargetProfile
 __all__ = ["artifact_bytes", "peak_bytes", "target_fits"]
 
 _DEFAULT_CONTEXT = 2048
-_NOT_MEASURED = "no package ran on an Apple device yet, so what Core ML copies is not known"
+_AFTER_EXPORT = "of a model that is no decoder only its export can say it"
 
 _Size = Callable[[DecoderConfig, Recipe], int]
 _Peak = Callable[[DecoderConfig, Recipe, int], int]
@@ -95,7 +95,8 @@ def _fit(model: Model, profile: TargetProfile, asked: int | None, free: int | No
         return foreign_fit(model, model.foreign, profile, asked)
     if config is None:
         findings = tuple(fits(profile, None, None))
-        return TargetFit(profile.name, recipe.name, None, findings)
+        reason = coreml.PEAK_NOT_KNOWN if profile.core_ml else _AFTER_EXPORT
+        return TargetFit(profile.name, recipe.name, None, findings, device_peak_reason=reason)
     context = asked or min(config.context, profile.export.context or _DEFAULT_CONTEXT)
     size, rise = _estimates(profile)
     predicted = size(config, recipe)
@@ -108,7 +109,7 @@ def _fit(model: Model, profile: TargetProfile, asked: int | None, free: int | No
         tuple(fits(profile, predicted, peak)),
         context=context,
         device_peak_bytes=peak,
-        device_peak_reason=_NOT_MEASURED if rise is None else None,
+        device_peak_reason=coreml.PEAK_NOT_KNOWN if rise is None else None,
         export_peak_bytes=None if cost is None else cost.peak_bytes,
         export_cpu_s=None if cost is None else round(cost.cpu_s),
         export_fits=None if cost is None or free is None else cost.peak_bytes <= free,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slmdeploy.bundle.manifest import RungResult
+from slmdeploy.bundle.manifest import MemoryInfo, RungResult
 from slmdeploy.errors import ConnectError, ExportError, UnknownNameError
 from slmdeploy.model.inspect import Component, DtypeShare, ModelDescription, TokenizerSummary
 from slmdeploy.model.request import ModelRequest
@@ -25,6 +25,7 @@ from slmdeploy.pipeline import (
 from slmdeploy.runtime.protocol import Sampling
 from slmdeploy.target.fit import fits
 from slmdeploy.target.load import load_target
+from tests.bundle.bundles import manifest
 from tests.store.recorded import record
 
 GIB = 2**30
@@ -106,6 +107,17 @@ def test_export_hands_on_what_was_said(cli, step, tmp_path):
         "dry_run": True,
     }
     assert "a: would write bundles/tiny--a with recipe 8da4w" in done.stdout
+
+
+def test_export_says_the_predicted_peak_or_why_there_is_none(cli, step):
+    for memory, said in (
+        (MemoryInfo(planned=0, predicted_peak=GIB, method="a sum"), "1.0 GiB (estimate)"),
+        (MemoryInfo(planned=None, predicted_peak=None, reason="none ran"), "not known: none ran"),
+    ):
+        made = Exported(Path("bundles/tiny--a"), manifest(memory=memory), "none")
+        step("export", (Attempt("a", made),))
+        shown = cli("export", "tiny", "--target", "a").stdout
+        assert f"predicted peak on the device: {said}\n" in shown
 
 
 def test_export_leaves_to_the_target_what_was_not_said(cli, step):

@@ -23,6 +23,7 @@ from slmdeploy.steps.importing import import_file
 from slmdeploy.steps.inspecting import inspect_bundle
 from slmdeploy.steps.ladder import climb_bundle, stored_rungs
 from slmdeploy.steps.verifying import verify_bundle
+from tests.steps.foretold import same_reason
 
 TARGET = "iphone15-executorch-coreml"
 
@@ -102,6 +103,11 @@ def test_the_bundle_is_for_an_app(bundle):
     assert manifest.recipe.floats == "fp16"
     assert manifest.delegation is None  # the methods say it
     assert "module.load" in (bundle / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_of_memory_on_the_device_it_says_what_inspect_said_before(bundle, tiny_kjv):
+    assert same_reason(tiny_kjv, open_bundle(bundle).manifest)
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ from slmdeploy.steps.evaluated import evaluated
 from slmdeploy.steps.inspecting import inspect_bundle
 from slmdeploy.steps.ladder import climb_bundle, stored_rungs
 from slmdeploy.steps.verifying import verify_bundle
+from tests.steps.foretold import same_reason
 
 pytestmark = pytest.mark.slow
 FLOAT16 = 10
@@ -48,6 +49,10 @@ def bundle(tiny_kjv, tmp_path_factory):
 @pytest.fixture
 def copied(bundle, tmp_path):
     return open_bundle(shutil.copytree(bundle, tmp_path / bundle.name))
+
+
+def test_of_memory_on_the_device_it_says_what_inspect_said_before(bundle, tiny_kjv):
+    assert same_reason(tiny_kjv, open_bundle(bundle).manifest)
 
 
 def climbed(bundle: Bundle) -> dict[str, RungResult]:

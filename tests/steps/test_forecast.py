@@ -10,7 +10,9 @@ from slmdeploy.compress.recipe import load_recipe
 from slmdeploy.export.coreml import sizes as coreml
 from slmdeploy.export.litert import sizes
 from slmdeploy.model.config import DecoderConfig
-from slmdeploy.steps.forecast import artifact_bytes, peak_bytes
+from slmdeploy.model.read import read_model
+from slmdeploy.model.ref import parse_ref
+from slmdeploy.steps.forecast import artifact_bytes, peak_bytes, target_fits
 
 SMOLLM2 = DecoderConfig(
     family="llama",
@@ -89,6 +91,12 @@ def test_litert_packs_once_for_each_signature_and_widens_what_has_no_kernel():
     eight, widened = (sizes.peak_bytes(SMOLLM2, load_recipe(name), 512) for name in ("8da8w", "w8"))
     assert eight == pytest.approx(484 * 2**20, rel=0.01)
     assert widened > 2.5 * eight
+
+
+def test_a_peak_on_the_device_that_is_not_forecast_has_a_reason(tiny_kjv, tiny_intents):
+    for model in (tiny_kjv, tiny_intents):
+        for fit in target_fits(read_model(parse_ref(str(model))), ()):
+            assert (fit.device_peak_bytes is None) is bool(fit.device_peak_reason)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from slmdeploy.report.sheet import delegates_label
 from slmdeploy.runtime.wheel_packages import find_package, runtime_wheel
 from slmdeploy.steps.measuring import Bench
 from slmdeploy.steps.verifying import verify_bundle
+from tests.steps.foretold import foretold
 
 SEVERAL = ("rpi5-executorch", "rpi5-litert", "local-litert")
 
@@ -68,6 +69,13 @@ def test_what_did_not_run_here_has_no_share_of_delegates_but_a_reason(made):
     late = made[0]["rpi5-litert"].manifest.delegation
     assert (late.delegated_ops, late.reason) == (None, "it did not run: --no-verify")
     assert made[0]["rpi5-executorch"].manifest.delegation is None  # the exporter knows it
+
+
+@pytest.mark.slow
+def test_its_memory_on_the_device_is_near_what_inspect_forecast(made, tiny_kjv):
+    manifest = made[0]["local-litert"].manifest
+    forecast = foretold(tiny_kjv, manifest).device_peak_bytes
+    assert forecast <= manifest.memory.predicted_peak < forecast + 2**20  # graphs
 
 
 @pytest.mark.slow

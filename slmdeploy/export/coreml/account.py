@@ -1,4 +1,4 @@
-"""What is in a package: its functions, where its bytes are, and what memory it will need."""
+"""What is in a package: its functions, where its bytes are, and what is known of its memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 from coremltools.proto import Model_pb2
 
 from slmdeploy.export.artifact import ByteRow, MemoryInfo, MethodInfo, TensorInfo
-from slmdeploy.export.coreml.sizes import RUNNER_BYTES
+from slmdeploy.export.coreml.sizes import PEAK_NOT_KNOWN
 
-__all__ = ["bytes_by_component", "describe_functions", "folder_bytes", "predict_memory"]
+__all__ = ["bytes_by_component", "describe_functions", "folder_bytes", "unknown_memory"]
 
 _DTYPES = {65552: "float16", 65568: "float32", 131104: "int32", 65600: "float64"}
 """``ArrayFeatureType.ArrayDataType`` of Core ML's Model.proto."""
@@ -68,13 +68,9 @@ def bytes_by_component(packages: list[Path], *, tied: bool) -> tuple[ByteRow, ..
     return tuple(ByteRow(component=name, bytes=size) for name, size in named)
 
 
-def predict_memory(*, artifact: int, cache: int, logits: int) -> MemoryInfo:
-    """Estimate what an app needs, at the full context; never measured on a device."""
-    return MemoryInfo(
-        planned=None,
-        predicted_peak=RUNNER_BYTES + artifact + cache + logits,
-        method="app + package + cache + logits; Core ML's own copies are not known",
-    )
+def unknown_memory(planned: int | None = None) -> MemoryInfo:
+    """What is known of memory on the device, as ``inspect`` forecasts it: no peak."""
+    return MemoryInfo(planned=planned, predicted_peak=None, reason=PEAK_NOT_KNOWN)
 
 
 def _spec(package: Path) -> Any:

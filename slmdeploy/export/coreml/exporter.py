@@ -64,16 +64,13 @@ def export(
     Raises:
         ExportError: The model does not go into float16, or a part of it cannot be lowered.
     """
-    decoder = compressed.module
-    require_chunk(decoder, options.prefill_chunk)
+    require_chunk(compressed.module, options.prefill_chunk)
     plain = plain_decoder(compressed)
     tied = plain.head.weight is plain.embedding.get_parameter("weight")
     steps = _steps(plain, options)
     logits = _traced(steps, options, golden, progress)
     carry(plain, compressed)
     packages = _write(steps, options, destination, progress)
-    cache = cache_info(plain)
-    size = account.folder_bytes(destination)
     return Artifact(
         path=destination,
         runtime="coreml",
@@ -81,12 +78,10 @@ def export(
         methods=_methods(packages),
         bytes_by_component=account.bytes_by_component(list(packages.values()), tied=tied),
         bytes_in_delegates=0,
-        memory=account.predict_memory(
-            artifact=size, cache=cache.bytes, logits=2 * decoder.config.vocab_size
-        ),
+        memory=account.unknown_memory(),
         versions=installed_versions(),
         notes=NOTES if options.states else (*NOTES, *_STATELESS),
-        cache=cache,
+        cache=cache_info(plain),
         context=context,
         prefill_chunk=options.prefill_chunk,
         logits=options.logits,

@@ -123,7 +123,6 @@ def export_module(
     calls = {name: dict(zip(input_names, one, strict=True)) for name, one in examples.items()}
     _convert(named, calls, output_names, destination, target=options.deployment_target)
     progress(Step("convert to Core ML", finished=True))
-    size = account.folder_bytes(destination)
     wide = [value for value in given if value.dtype is torch.int64]
     notes: tuple[str, ...] = ("Inputs that are int64 in the model are int32 here.",) if wide else ()
     return Artifact(
@@ -133,7 +132,7 @@ def export_module(
         methods=account.describe_functions(destination),
         bytes_by_component=account.bytes_by_component([destination], tied=False),
         bytes_in_delegates=0,
-        memory=account.predict_memory(artifact=size, cache=0, logits=0),
+        memory=account.unknown_memory(),
         versions=installed_versions(),
         notes=(*notes, "Shapes are fixed to those of the example inputs; compute is float16."),
         traced=tuple(np.ascontiguousarray(value.numpy()) for value in outputs),

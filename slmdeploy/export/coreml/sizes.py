@@ -7,10 +7,11 @@ import math
 from slmdeploy.compress.recipe import EmbeddingSpec, LinearSpec, Recipe, SparsitySpec
 from slmdeploy.model.config import DecoderConfig
 
-__all__ = ["PLACES", "RUNNER_BYTES", "artifact_bytes", "cache_bytes", "peak_bytes"]
+__all__ = ["PEAK_NOT_KNOWN", "PLACES", "artifact_bytes", "cache_bytes"]
 
-RUNNER_BYTES = 40 * 2**20
-"""An app's own memory, a guess: nothing of ours runs there."""
+PEAK_NOT_KNOWN = "no package ran on an Apple device yet, so what Core ML copies is not known"
+"""Why there is no estimate of memory on the device. What is known of it are the sizes of package
+and cache; a sum of the two would be too little, and an app's own memory a guess."""
 
 PLACES = 32
 """The cache holds a multiple of this: the Neural Engine is said to refuse states whose
@@ -59,11 +60,6 @@ def artifact_bytes(config: DecoderConfig, recipe: Recipe) -> int:
     return config.layers * layer + head + (0 if once else table)
 
 
-def cache_bytes(config: DecoderConfig, capacity: int) -> int:
+def cache_bytes(config: DecoderConfig, places: int) -> int:
     """A cache of float16 keys and values."""
-    return 2 * 2 * config.layers * capacity * config.kv_heads * config.head_dim
-
-
-def peak_bytes(config: DecoderConfig, recipe: Recipe, context: int) -> int:
-    """Estimate of an app's peak resident set, at the full context."""
-    return RUNNER_BYTES + artifact_bytes(config, recipe) + cache_bytes(config, context)
+    return 2 * 2 * config.layers * places * config.kv_heads * config.head_dim

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from executorch.exir import EdgeProgramManager, ExecutorchProgramManager
 
-from slmdeploy.export.artifact import Artifact, ByteRow, MemoryInfo, MethodInfo
+from slmdeploy.export.artifact import Artifact, ByteRow, MethodInfo
 from slmdeploy.export.coreml import account
-from slmdeploy.export.coreml.sizes import RUNNER_BYTES
 from slmdeploy.export.executorch.coreml_delegate import DelegateMethod
 from slmdeploy.export.executorch.delegated import Delegated, read_delegated
 from slmdeploy.export.executorch.program import (
@@ -75,11 +74,7 @@ def describe(
             methods=_methods(program, methods, names, inner),
             bytes_by_component=_bytes(inner.package, size, tied=tied),
             bytes_in_delegates=inner.flattened_bytes,
-            memory=MemoryInfo(
-                planned=planned,
-                predicted_peak=RUNNER_BYTES + size + planned,
-                method="app + file + memory plans; what Core ML takes beside it is not known",
-            ),
+            memory=account.unknown_memory(planned),
             versions={name: version(name) for name in ("torch", "executorch", "coremltools")},
             notes=_NOTES,
         )
