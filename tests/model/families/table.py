@@ -14,6 +14,7 @@ from typing import Any
 
 from slmdeploy.model.families import families, family_for
 from slmdeploy.model.families.foreign import FOREIGN
+from slmdeploy.model.tasks import ENCODERS
 from tests.model.families.cases import CASES
 
 __all__ = ["read_notes", "render"]
@@ -83,11 +84,32 @@ that depend on the length of the text (`dynamic`, `longrope`), and what was trie
 {gguf}
 Other architectures are refused by name.
 
+## Encoders
+
+Classifiers, token classifiers and embedding models of these families are loaded by transformers and
+exported without a cache. Each number is the largest absolute difference over the three tasks of a
+small model with random weights and a padded text, in float32, from transformers on the same text
+without padding; for Core ML it is what the evaluator computes in float32 against torch on the same
+float16 weights. 1e-4 is the limit.
+
+| `model_type` | models | ExecuTorch | LiteRT | Core ML |
+|---|---|---|---|---|
+{encoders}
 ## Other models
 
-Encoders (classifiers, token classifiers, embedding models), `nn.Module` factories, exported
-programs and TorchScript files are exported as they are, without a cache.
+`nn.Module` factories, exported programs and TorchScript files are exported as they are, without a
+cache ([kinds of models](kinds-of-models.md)).
 """
+
+ENCODER_MODELS = {
+    "bert": "BERT; MiniLM, as all-MiniLM-L6-v2",
+    "distilbert": "DistilBERT",
+    "mobilebert": "MobileBERT",
+    "modernbert": "ModernBERT",
+    "roberta": "RoBERTa",
+    "xlm-roberta": "XLM-RoBERTa; multilingual MiniLM",
+}
+"""What ``slmdeploy.model.tasks.ENCODERS`` are called."""
 
 
 def read_notes(path: Path) -> list[Row]:
@@ -109,12 +131,18 @@ def render(rows: Iterable[Row]) -> str:
         for arch, known in sorted(ARCHITECTURES.items())
     )
     foreign = "".join(_foreign_line(name, rows) for name in sorted(FOREIGN))
-    return head + "".join(lines) + TAIL.format(gguf=gguf, foreign=foreign)
+    encoders = "".join(_encoder_line(name, rows) for name in ENCODERS)
+    return head + "".join(lines) + TAIL.format(gguf=gguf, foreign=foreign, encoders=encoders)
 
 
 def _foreign_line(name: str, rows: list[Row]) -> str:
     cells = [_errors(name, kind, rows) for kind in ("step", "traced", "foreign")]
     return f"| `{name}` | {FOREIGN[name]} | {' | '.join(cells)} |\n"
+
+
+def _encoder_line(name: str, rows: list[Row]) -> str:
+    cells = [_errors(name, kind, rows) for kind in ("executorch", "litert", "coreml")]
+    return f"| `{name}` | {ENCODER_MODELS[name]} | {' | '.join(cells)} |\n"
 
 
 def _errors(name: str, kind: str, rows: list[Row]) -> str:

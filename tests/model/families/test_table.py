@@ -5,8 +5,9 @@ from pathlib import Path
 
 from slmdeploy.model.families import families
 from slmdeploy.model.families.foreign import FOREIGN
+from slmdeploy.model.tasks import ENCODERS
 from tests.model.families.cases import CASES, LIMIT
-from tests.model.families.table import render
+from tests.model.families.table import ENCODER_MODELS, render
 
 PAGE = Path(__file__).parents[3] / "docs/models.md"
 
@@ -33,6 +34,13 @@ def test_each_family_by_transformers_own_code_has_a_row_within_the_limit():
     for eager, *exported in (rows[name][1:] for name in FOREIGN):
         assert float(eager) <= LIMIT
         assert all(one == "not measured" or float(one) <= LIMIT for one in exported)
+
+
+def test_each_family_of_encoders_has_a_row_within_the_limit():
+    lines = [line.strip("| \n").split(" | ") for line in PAGE.read_text("utf-8").splitlines()]
+    rows = {line[0].strip("`"): line[1:] for line in lines if len(line) == 5}
+    assert [rows[name][0] for name in ENCODERS] == list(ENCODER_MODELS.values())
+    assert all(float(error) <= LIMIT for name in ENCODERS for error in rows[name][1:])
 
 
 def test_the_worst_of_several_measurements_is_what_stands_there():
