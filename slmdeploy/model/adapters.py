@@ -44,7 +44,14 @@ _REFUSED: Final = {
 _OTHER_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """How adapters begin that change the base's weights as well; the files do not hold that."""
 
-_UNTIE = "Merge it with peft, which parts the two (merge_and_unload), and export what that saves."
+_HEADS = ("lm_head", "embed_out")
+"""What ``transformers`` calls heads; a tied one has no tensor in a checkpoint."""
+
+# peft 0.21.2 itself merges LoRA parts into the one table, of both modules one after the other.
+_UNTIE = (
+    "Save the base with a copy of the table as its head and tie_word_embeddings = false, and "
+    "export that with the adapter (docs/kinds-of-models.md has the lines)."
+)
 
 
 @dataclass(frozen=True)
@@ -138,8 +145,8 @@ def merged(base: Model, name: str, folder: Path) -> Model:
     parts = [part_of(key, folder) for key in weights.names()]
     said = config.get("base_model_name_or_path")
     try:
+        _require_apart(base, parts, config, name)
         deltas = _deltas(base.weights, weights, parts, config)
-        _require_apart(base, parts, config, folder)
         replaced = _replaced(base.weights, weights, parts)
     except ModelReadError as error:
         hint = f"It was trained on {said!r}." if said else error.hint
@@ -194,26 +201,43 @@ def _require_same_base(config: Mapping[str, Any], folder: Path) -> None:
         )
 
 
-def _require_apart(base: Model, parts: list[Part], config: Mapping[str, Any], folder: Path) -> None:
-    """Refuse to change one of two uses of a tied table: peft trains them apart.
+def _require_apart(base: Model, parts: list[Part], config: Mapping[str, Any], name: str) -> None:
+    """Refuse to change the two uses of a tied table: peft trains them apart.
+
+    With ``ensure_weight_tying`` it trains them as one, and saves parts for each; where only
+    those of the embedding are there, they are for the table and so for both.
 
     Raises:
         UnsupportedModelError: The adapter changes the embedding or the head, and the model has
             one table for both.
     """
-    if base.config is None or not base.config.tied or config.get("ensure_weight_tying"):
+    table, heads = _shared_table(base)
+    changed = {part.module.removesuffix(".weight") for part in parts} & {*table, *heads}
+    tying = bool(config.get("ensure_weight_tying"))
+    if not changed or (tying and changed.isdisjoint(heads)):
         return
-    from slmdeploy.model.families import family_for
+    means = "each of the two (ensure_weight_tying)" if tying else "one of the two"
+    raise UnsupportedModelError(
+        f"Adapter {name!r} changes {' and '.join(map(repr, sorted(changed)))}, but {base.name} has "
+        f"one table for embedding and head, and the adapter is for {means}.",
+        hint=_UNTIE,
+    )
 
-    names = family_for(base.hf_config).tensor_names(replace(base.config, tied=False))
-    tables = {names[name].removesuffix(".weight") for name in ("embedding.weight", "head.weight")}
-    changed = [part.key for part in parts if part.module.removesuffix(".weight") in tables]
-    if changed:
-        raise UnsupportedModelError(
-            f"{folder} changes {changed[0]!r}, but {base.name} has one table for embedding and "
-            "head, of which the adapter means one.",
-            hint=_UNTIE,
-        )
+
+def _shared_table(base: Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Modules of the one table as embedding and as head; none where each has its own."""
+    if base.config is not None and base.config.tied:
+        from slmdeploy.model.families import family_for
+
+        names = family_for(base.hf_config).tensor_names(replace(base.config, tied=False))
+        embedding, head = (names[f"{use}.weight"] for use in ("embedding", "head"))
+        return (embedding.removesuffix(".weight"),), (head.removesuffix(".weight"),)
+    shapes = {name: base.weights.shape(name) for name in base.weights.names()}
+    if base.foreign is None or any(name.startswith(_HEADS) for name in shapes):
+        return (), ()
+    rows = base.foreign.vocab_size
+    tables = (name for name, shape in shapes.items() if len(shape) == 2 and shape[0] == rows)
+    return tuple(name.removesuffix(".weight") for name in tables), _HEADS
 
 
 def _deltas(

@@ -177,19 +177,6 @@ def test_what_is_saved_of_an_embedding_is_changed_by_its_parts(base, adapter):
     torch.testing.assert_close(model.weights.load(f"{TABLE}.weight"), wanted)
 
 
-@pytest.mark.parametrize("module", ["model.embed_tokens", "lm_head"])
-def test_one_use_of_a_tied_table_cannot_be_changed_alone(tiny_kjv, tmp_path, module):
-    decoder = read_model(parse_ref(str(tiny_kjv)))
-    assert decoder.config.tied
-    table = torch.zeros(decoder.weights.shape("model.embed_tokens.weight"))
-    save_file({f"base_model.model.{module}.weight": table}, tmp_path / "adapter_model.safetensors")
-    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 2}
-    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
-    with pytest.raises(UnsupportedModelError, match="one table for embedding and head") as caught:
-        merged(decoder, "home", tmp_path)
-    assert "merge_and_unload" in caught.value.hint
-
-
 def test_a_folder_that_is_no_adapter_is_told(base, adapter, tmp_path):
     with pytest.raises(UsageError, match="is not a LoRA adapter"):
         merged(base, "home", tmp_path)
