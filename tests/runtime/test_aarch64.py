@@ -29,6 +29,7 @@ from tests.boards.cpu_tree import cpuinfo
 from tests.boards.raspberry_pi import PI4_CORES, PI5_CORES
 from tests.runtime.conftest import Ran, Run, lay_out, score, start
 from tests.runtime.programs import CONTEXT, VOCAB, Programs
+from tests.runtime.sized import argv, save_sized
 
 QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 SYSROOT = Path("/usr/aarch64-linux-gnu")
@@ -123,6 +124,17 @@ def test_the_same_seed_gives_the_same_tokens_on_both_architectures(
 def test_errors_are_told_on_aarch64_as_well(emulated: Run, tmp_path: Path) -> None:
     ran = emulated(tmp_path / "none.pte", "describe")
     assert (ran.code, ran.error["cause"]) == (3, "file_not_found")
+
+
+def test_inputs_of_any_size_are_taken_on_aarch64_as_well(emulated: Run, tmp_path: Path) -> None:
+    model = save_sized(tmp_path / "model.pte")
+    for shape in ((1, 1), (2, 6), (4, 6)):
+        ran = emulated(model, "invoke", *argv(tmp_path, shape))
+        file = ran.of("output")[0]["file"]
+        given = np.arange(np.prod(shape)).reshape(shape)
+        np.testing.assert_array_equal(np.fromfile(file, "<f4").reshape(shape), given * 3.0)
+    ran = emulated(model, "invoke", *argv(tmp_path, (5, 6)))
+    assert (ran.code, ran.error["cause"]) == (2, "bad_input")
 
 
 def test_the_zig_linked_runner_needs_no_newer_glibc_than_2_31(old_glibc: RunnerFiles) -> None:
