@@ -91,7 +91,7 @@ def _not_all_sizes(text: str) -> ExportError:
     suggested = "; ".join(line.strip() for line in fixes.splitlines())
     return ExportError(
         f"The model does not take all sizes of its dynamic shapes: {why}.",
-        hint=f"torch suggests: {suggested}" if suggested else None,
+        hint=f"torch suggests: {suggested}" if suggested else "Give the Dim another min or max.",
     )
 
 

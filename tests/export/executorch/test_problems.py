@@ -31,6 +31,28 @@ def test_a_message_without_a_place_is_explained_all_the_same():
     assert "depends on the values of its inputs; an exported graph" in said.message
 
 
+SIZES = """Constraints violated (a)! For more information, run with TORCH_LOGS="+dynamic".
+  - Not all values of a = L['x'].size()[1] satisfy the generated guard L['x'].size()[1] % 4 == 0.
+  - Not all values of a = L['x'].size()[1] satisfy another.
+Suggested fixes:
+  _a = Dim('_a', max=4)
+  a = 4*_a
+
+The error above occurred when calling torch.export.export.
+"""
+
+
+def test_sizes_that_the_code_does_not_take_are_told_with_torchs_suggestion():
+    said = explain(RuntimeError(SIZES), "trace it")
+    assert said.message.endswith("the generated guard L['x'].size()[1] % 4 == 0.")
+    assert said.hint == "torch suggests: _a = Dim('_a', max=4); a = 4*_a"
+
+
+def test_sizes_that_torch_suggests_nothing_for_have_a_way_out_all_the_same():
+    said = explain(RuntimeError(SIZES.partition("Suggested")[0]), "trace it")
+    assert said.hint == "Give the Dim another min or max."
+
+
 def test_missing_forms_are_listed_in_order():
     error = RuntimeError("Missing out variants: {'torchao::b.default', 'my::a'}")
     assert "no form of my::a, torchao::b.default that" in explain(error, "lower it").message
