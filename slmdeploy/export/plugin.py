@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from slmdeploy.compress.quantize import Compressed
     from slmdeploy.model.decoder import Decoder
 
-__all__ = ["GROUP", "Exporter", "ForeignExporter", "Golden", "SizedExporter", "find_exporter"]
+__all__ = [
+    "GROUP",
+    "Exporter",
+    "ForeignExporter",
+    "Golden",
+    "SizedExporter",
+    "Unconverted",
+    "find_exporter",
+]
 
 GROUP = "slmdeploy.exporters"
 
@@ -112,6 +120,17 @@ class Exporter(Protocol):
         """Inputs as the artifact of a module takes them."""
 
 
+class Unconverted:
+    """For exporters that convert nothing beforehand."""
+
+    def converts(self, folder: Path) -> bool:  # noqa: ARG002
+        """No."""
+        return False
+
+    def convert(self, decoder: Decoder, options: Any, folder: Path, progress: Progress) -> None:
+        """Nothing."""
+
+
 @runtime_checkable
 class ForeignExporter(Protocol):
     """An exporter that also takes decoders whose code is of ``transformers``."""
@@ -138,6 +157,15 @@ class ForeignExporter(Protocol):
 @runtime_checkable
 class SizedExporter(Protocol):
     """An exporter whose artifacts may take inputs of sizes that vary."""
+
+    def settle_sizes(
+        self, module: nn.Module, names: Sequence[str], inputs: tuple[Tensor, ...], sizes: Sizes
+    ) -> Sizes:
+        """Sizes whose axes are tied as the module's code does, where the user did not say.
+
+        Raises:
+            ExportError: The module does not take all sizes.
+        """
 
     def export_sized(
         self,

@@ -6,10 +6,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import torch
-
 from slmdeploy.compress.quantize import Compressed
 from slmdeploy.errors import ExportError
 from slmdeploy.export.artifact import Artifact, CacheInfo, MethodInfo
@@ -19,7 +15,7 @@ from slmdeploy.export.coreml.converting import convert, merge
 from slmdeploy.export.coreml.plain import plain_decoder
 from slmdeploy.export.coreml.sizes import cache_bytes
 from slmdeploy.export.coreml.steps import KEYS, NEW, VALUES, DecoderStep, step_inputs
-from slmdeploy.export.coreml.traced import traced_logits
+from slmdeploy.export.coreml.traced import run_golden
 from slmdeploy.export.coreml.versions import installed_versions
 from slmdeploy.export.options import CoremlOptions
 from slmdeploy.export.plugin import Golden
@@ -68,7 +64,8 @@ def export(
     plain = plain_decoder(compressed)
     tied = plain.head.weight is plain.embedding.get_parameter("weight")
     steps = _steps(plain, options)
-    logits = _traced(steps, options, golden, progress)
+    chunk = options.prefill_chunk
+    logits = run_golden(steps[PREFILL], steps[DECODE], chunk, golden, progress)
     carry(plain, compressed)
     packages = _write(steps, options, destination, progress)
     return Artifact(
@@ -164,18 +161,3 @@ def cache_info(plain: Decoder) -> CacheInfo:
         capacity=plain.positions,
         bytes=cache_bytes(config, plain.positions),
     )
-
-
-def _traced(
-    steps: dict[str, DecoderStep],
-    options: CoremlOptions,
-    golden: Golden | None,
-    progress: Progress,
-) -> npt.NDArray[np.float32] | None:
-    if golden is None:
-        return None
-    progress(Step("run the exported graphs"))
-    with torch.no_grad():
-        logits = traced_logits(steps[PREFILL], steps[DECODE], options.prefill_chunk, *golden)
-    progress(Step("run the exported graphs", finished=True))
-    return logits

@@ -10,12 +10,11 @@ from slmdeploy.compress.generic import CompressedModule
 from slmdeploy.compress.quantize import Compressed, quiet_torchao
 from slmdeploy.errors import MissingExtraError
 from slmdeploy.export.artifact import Artifact
-from slmdeploy.export.coreml.sizes import PLACES
+from slmdeploy.export.coreml.sizes import capacity
 from slmdeploy.export.lengths import Examples
 from slmdeploy.export.litert.quiet import quiet
 from slmdeploy.export.options import CoremlOptions
-from slmdeploy.export.plugin import Exporter, Golden
-from slmdeploy.model.decoder import Decoder
+from slmdeploy.export.plugin import Exporter, Golden, Unconverted
 from slmdeploy.progress import Progress
 
 try:
@@ -28,24 +27,15 @@ except ImportError as error:
 __all__ = ["EXPORTER", "CoremlExporter"]
 
 
-class CoremlExporter:
-    """See ``export.plugin.Exporter``."""
+class CoremlExporter(Unconverted):
+    """See ``export.plugin.Exporter``; compression is part of the conversion."""
 
     file = "model.mlpackage"
     consumes = False
 
     def capacity(self, context: int, options: CoremlOptions) -> int:
         """Whole multiples of what the Neural Engine takes, and no less than a chunk."""
-        return -(-max(context, options.prefill_chunk) // PLACES) * PLACES
-
-    def converts(self, folder: Path) -> bool:  # noqa: ARG002
-        """Nothing is converted ahead: compression is part of the conversion."""
-        return False
-
-    def convert(
-        self, decoder: Decoder, options: CoremlOptions, folder: Path, progress: Progress
-    ) -> None:
-        """Nothing is converted ahead."""
+        return capacity(context, options.prefill_chunk)
 
     def export(
         self,

@@ -7,13 +7,13 @@ import math
 from slmdeploy.compress.recipe import EmbeddingSpec, LinearSpec, Recipe, SparsitySpec
 from slmdeploy.model.config import DecoderConfig
 
-__all__ = ["PEAK_NOT_KNOWN", "PLACES", "artifact_bytes", "cache_bytes"]
+__all__ = ["PEAK_NOT_KNOWN", "artifact_bytes", "cache_bytes", "capacity"]
 
 PEAK_NOT_KNOWN = "no package ran on an Apple device yet, so what Core ML copies is not known"
 """Why there is no estimate of memory on the device. What is known of it are the sizes of package
 and cache; a sum of the two would be too little, and an app's own memory a guess."""
 
-PLACES = 32
+_PLACES = 32
 """The cache holds a multiple of this: the Neural Engine is said to refuse states whose
 dimensions are not (apple/coremltools#2631)."""
 
@@ -58,6 +58,11 @@ def artifact_bytes(config: DecoderConfig, recipe: Recipe) -> int:
     head = _bytes(config.vocab_size, hidden, recipe.head_spec)
     table = _bytes(config.vocab_size, hidden, recipe.embedding)
     return config.layers * layer + head + (0 if once else table)
+
+
+def capacity(context: int, chunk: int) -> int:
+    """Places of a cache: whole multiples of what the Neural Engine takes, no less than a chunk."""
+    return -(-max(context, chunk) // _PLACES) * _PLACES
 
 
 def cache_bytes(config: DecoderConfig, places: int) -> int:

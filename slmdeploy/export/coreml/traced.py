@@ -8,8 +8,22 @@ import torch
 from torch import Tensor
 
 from slmdeploy.export.coreml.steps import DecoderStep
+from slmdeploy.export.plugin import Golden
+from slmdeploy.progress import Progress, Step
 
-__all__ = ["traced_logits"]
+__all__ = ["run_golden", "traced_logits"]
+
+
+def run_golden(
+    step: DecoderStep, one: DecoderStep, chunk: int, golden: Golden | None, progress: Progress
+) -> npt.NDArray[np.float32] | None:
+    """What ``traced_logits`` gives for golden tokens; ``None`` where there are none."""
+    if golden is None:
+        return None
+    progress(Step("run the exported graphs"))
+    logits = traced_logits(step, one, chunk, *golden)
+    progress(Step("run the exported graphs", finished=True))
+    return logits
 
 
 @torch.no_grad()

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import torch
-
 from slmdeploy.compress.quantize import Compressed
 from slmdeploy.export.artifact import Artifact
 from slmdeploy.export.coreml.carry import carry
 from slmdeploy.export.coreml.exporter import DECODE, NOTES, PREFILL, cache_info, require_chunk
 from slmdeploy.export.coreml.plain import plain_decoder
-from slmdeploy.export.coreml.steps import DecoderStep
-from slmdeploy.export.coreml.traced import traced_logits
+from slmdeploy.export.coreml.traced import run_golden
 from slmdeploy.export.executorch.coreml_account import describe, write
 from slmdeploy.export.executorch.coreml_delegate import lower_to_coreml
 from slmdeploy.export.executorch.coreml_methods import (
@@ -64,7 +59,7 @@ def export(
     plain = plain_decoder(compressed)
     tied = plain.head.weight is plain.embedding.get_parameter("weight")
     steps = decoder_steps(plain, last=options.logits == "last")
-    logits = _traced(steps, chunk, golden, progress)
+    logits = run_golden(steps[PREFILL], steps[DECODE], chunk, golden, progress)
     carry(plain, compressed)
     methods = decoder_methods(steps, chunk)
     progress(Step("lower to Core ML"))
@@ -91,15 +86,3 @@ def export(
             "traced": logits,
         }
     )
-
-
-def _traced(
-    steps: dict[str, DecoderStep], chunk: int, golden: Golden | None, progress: Progress
-) -> npt.NDArray[np.float32] | None:
-    if golden is None:
-        return None
-    progress(Step("run the exported graphs"))
-    with torch.no_grad():
-        logits = traced_logits(steps[PREFILL], steps[DECODE], chunk, *golden)
-    progress(Step("run the exported graphs", finished=True))
-    return logits

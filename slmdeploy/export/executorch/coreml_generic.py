@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from slmdeploy.export.coreml.carry import carry
 from slmdeploy.export.coreml.generic import NamedModule, narrowed, plain_module, run_module
 from slmdeploy.export.executorch.coreml_account import describe, write
 from slmdeploy.export.executorch.coreml_delegate import DelegateMethod, lower_to_coreml
+from slmdeploy.export.lengths import Examples, by_method
 from slmdeploy.export.options import ExecutorchOptions
 from slmdeploy.progress import Progress, Step, silent
 
@@ -26,7 +27,7 @@ METHOD = "forward"
 
 def export_module(
     compressed: CompressedModule,
-    inputs: Sequence[Tensor] | Mapping[str, tuple[Tensor, ...]],
+    inputs: Examples,
     options: ExecutorchOptions,
     destination: Path,
     *,
@@ -50,7 +51,7 @@ def export_module(
         ExportError: The module fails on the examples, cannot be traced or lowered whole, or
             takes or gives what Core ML does not have.
     """
-    given = dict(inputs) if isinstance(inputs, Mapping) else {METHOD: tuple(inputs)}
+    given = by_method(inputs, METHOD)
     first = next(iter(given.values()))
     if len(first) != len(input_names):
         raise ExportError(f"There are {len(first)} example inputs, but {len(input_names)} names.")

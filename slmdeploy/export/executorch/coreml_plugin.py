@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -11,11 +10,11 @@ from slmdeploy.compress.generic import CompressedModule
 from slmdeploy.compress.quantize import Compressed, quiet_torchao
 from slmdeploy.errors import MissingExtraError
 from slmdeploy.export.artifact import Artifact
-from slmdeploy.export.coreml.sizes import PLACES
+from slmdeploy.export.coreml.sizes import capacity
+from slmdeploy.export.lengths import Examples
 from slmdeploy.export.litert.quiet import quiet
 from slmdeploy.export.options import ExecutorchOptions
-from slmdeploy.export.plugin import Exporter, Golden
-from slmdeploy.model.decoder import Decoder
+from slmdeploy.export.plugin import Exporter, Golden, Unconverted
 from slmdeploy.progress import Progress
 
 try:
@@ -29,24 +28,15 @@ except ImportError as error:
 __all__ = ["EXPORTER", "CoremlDelegateExporter"]
 
 
-class CoremlDelegateExporter:
-    """See ``export.plugin.Exporter``; nothing is converted beforehand."""
+class CoremlDelegateExporter(Unconverted):
+    """See ``export.plugin.Exporter``."""
 
     file = "model.pte"
     consumes = False
 
     def capacity(self, context: int, options: ExecutorchOptions) -> int:
         """Whole multiples of what the Neural Engine takes, and no less than a chunk."""
-        return -(-max(context, options.prefill_chunk) // PLACES) * PLACES
-
-    def converts(self, folder: Path) -> bool:  # noqa: ARG002
-        """Nothing is converted."""
-        return False
-
-    def convert(
-        self, decoder: Decoder, options: ExecutorchOptions, folder: Path, progress: Progress
-    ) -> None:
-        """Nothing is converted."""
+        return capacity(context, options.prefill_chunk)
 
     def export(
         self,
@@ -68,7 +58,7 @@ class CoremlDelegateExporter:
         self,
         compressed: CompressedModule,
         source: nn.Module,  # noqa: ARG002
-        inputs: Sequence[Tensor] | Mapping[str, tuple[Tensor, ...]],
+        inputs: Examples,
         options: ExecutorchOptions,
         destination: Path,
         *,

@@ -12,20 +12,20 @@ from slmdeploy.compress.quantize import Compressed, quiet_torchao
 from slmdeploy.export.artifact import Artifact
 from slmdeploy.export.lengths import Examples
 from slmdeploy.export.options import ExecutorchOptions
-from slmdeploy.export.plugin import Exporter, Golden
-from slmdeploy.model.decoder import Decoder
+from slmdeploy.export.plugin import Exporter, Golden, Unconverted
 from slmdeploy.model.sizes import Sizes
 from slmdeploy.progress import Progress
 
 with quiet_torchao():
     from slmdeploy.export.executorch.exporter import capacity_for, export
     from slmdeploy.export.executorch.generic import export_module
+    from slmdeploy.export.executorch.sized import settled
 
 __all__ = ["EXPORTER", "ExecutorchExporter"]
 
 
-class ExecutorchExporter:
-    """See ``export.plugin.Exporter``; nothing is converted beforehand."""
+class ExecutorchExporter(Unconverted):
+    """See ``export.plugin.Exporter``."""
 
     file = "model.pte"
     consumes = True
@@ -33,15 +33,6 @@ class ExecutorchExporter:
     def capacity(self, context: int, options: ExecutorchOptions) -> int:
         """Whole chunks, so that a padded last chunk always fits."""
         return capacity_for(context, options.prefill_chunk)
-
-    def converts(self, folder: Path) -> bool:  # noqa: ARG002
-        """Nothing is converted."""
-        return False
-
-    def convert(
-        self, decoder: Decoder, options: ExecutorchOptions, folder: Path, progress: Progress
-    ) -> None:
-        """Nothing is converted."""
 
     def export(
         self,
@@ -82,6 +73,12 @@ class ExecutorchExporter:
             golden=inputs,
             progress=progress,
         )
+
+    def settle_sizes(
+        self, module: nn.Module, names: Sequence[str], inputs: tuple[Tensor, ...], sizes: Sizes
+    ) -> Sizes:
+        """As torch finds them in tracing."""
+        return settled(module, names, inputs, sizes)
 
     def export_sized(
         self,
