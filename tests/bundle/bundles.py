@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from slmdeploy.bundle.folder import Bundle, finish
 from slmdeploy.bundle.manifest import (
     ArtifactInfo,
+    CacheInfo,
     GoldenInfo,
     Manifest,
     MemoryInfo,
@@ -56,6 +58,19 @@ def manifest(**changed: object) -> Manifest:
         provenance={},
     )
     return made.model_copy(update=changed)
+
+
+def decoder(artifact: Mapping[str, object], **changed: object) -> Manifest:
+    """The same of a decoder with a cache that an app drives.
+
+    Args:
+        artifact: What its artifact has in the place of the usual.
+        **changed: The same of the manifest.
+    """
+    made = manifest(context=500, prefill_chunk=128, logits="last")
+    cache = CacheInfo(layout="[layers]", dtype="float16", layers=2, capacity=512, bytes=4096)
+    about = {"artifact": made.artifact.model_copy(update=artifact), "cache": cache, **changed}
+    return made.model_copy(update=about)
 
 
 def stage(folder: Path, artifact: bytes = ARTIFACT) -> Path:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from slmdeploy.bundle.app_readme import app_readme
-from slmdeploy.export.artifact import CacheInfo, MethodInfo, TensorInfo
+from slmdeploy.export.artifact import MethodInfo, TensorInfo
 from slmdeploy.export.options import CoremlOptions, ExecutorchOptions, LitertOptions
-from tests.bundle.bundles import manifest
+from tests.bundle.bundles import decoder, manifest
 
 OPTIONS = ExecutorchOptions(backend="coreml", compute_units="cpuAndGPU")
 
@@ -18,14 +18,8 @@ def delegated(name: str = "prefill", **changed):
     method = MethodInfo(
         inputs=tensors, outputs=(), delegated_ops=3, total_ops=3, delegates=1, planned_bytes=9
     )
-    made = manifest(context=500, prefill_chunk=128, logits="last")
     about = {"backend": "coreml", "kernels": None, "methods": {name: method}}
-    artifact = made.artifact.model_copy(update=about)
-    cache = CacheInfo(layout="[layers]", dtype="float16", layers=2, capacity=512, bytes=4096)
-    provenance = {"versions": {"executorch": "1.5.1"}}
-    return made.model_copy(
-        update={"artifact": artifact, "cache": cache, "provenance": provenance, **changed}
-    )
+    return decoder(about, provenance={"versions": {"executorch": "1.5.1"}}, **changed)
 
 
 def test_a_decoders_cache_goes_from_each_call_to_the_next():

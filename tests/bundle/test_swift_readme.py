@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from slmdeploy.bundle.swift_readme import swift_readme
-from slmdeploy.export.artifact import CacheInfo, MethodInfo, TensorInfo
+from slmdeploy.export.artifact import MethodInfo, TensorInfo
 from slmdeploy.export.options import CoremlOptions
-from tests.bundle.bundles import manifest
+from tests.bundle.bundles import decoder
 
 IDS = TensorInfo(name="ids", shape=(1, 128), dtype="int32")
 CACHE = TensorInfo(name="k_cache", shape=(2, 1, 2, 512, 16), dtype="float16")
@@ -23,12 +23,8 @@ def coreml(**changed):
         delegates=None,
         planned_bytes=None,
     )
-    made = manifest(context=500, prefill_chunk=128, logits="last")
-    artifact = made.artifact.model_copy(
-        update={"file": "model.mlpackage", "runtime": "coreml", "methods": {"prefill": method}}
-    )
-    cache = CacheInfo(layout="[layers]", dtype="float16", layers=2, capacity=512, bytes=4096)
-    return made.model_copy(update={"artifact": artifact, "cache": cache, **changed})
+    about = {"file": "model.mlpackage", "runtime": "coreml", "methods": {"prefill": method}}
+    return decoder(about, **changed)
 
 
 def test_a_decoder_with_states_is_called_by_the_state_api():
