@@ -247,6 +247,17 @@ def test_two_pushes_at_once_to_one_board_both_arrive(
     assert not list((own_sshd.home / ".slmdeploy/incoming").iterdir())
 
 
+@pytest.fixture
+def half_sent(tmp_path: Path, bundle: Bundle, runner: RunnerFiles) -> tuple[FakeTransport, Path]:
+    """A board that a push of the bundle was cut to, and the folder of what had arrived."""
+    fake = FakeTransport(tmp_path / "fake")
+    fake.faults.cut_put_after_bytes = 8 * MIB
+    with pytest.raises(ConnectError):
+        push(*bundle, runner, fake)
+    (folder,) = (Path(fake.home()) / "incoming").iterdir()
+    return fake, folder
+
+
 def living_writer(folder: Path, *, tag: str | None = None) -> subprocess.Popen[bytes]:
     """A process that the board takes for the one that writes to a part; it knows the push's tag."""
     argv = ["sh", "-c", "sleep 60; :", "sh", str(folder), folder.name if tag is None else tag]
@@ -256,13 +267,9 @@ def living_writer(folder: Path, *, tag: str | None = None) -> subprocess.Popen[b
 
 
 def test_what_a_living_push_of_another_host_sends_is_left_alone(
-    tmp_path: Path, bundle: Bundle, runner: RunnerFiles
+    half_sent: tuple[FakeTransport, Path], bundle: Bundle, runner: RunnerFiles
 ):
-    fake = FakeTransport(tmp_path / "fake")
-    fake.faults.cut_put_after_bytes = 8 * MIB
-    with pytest.raises(ConnectError):
-        push(*bundle, runner, fake)
-    (folder,) = (Path(fake.home()) / "incoming").iterdir()
+    fake, folder = half_sent
     writer = living_writer(folder)
     try:
         (folder / "owner").write_text("somebody@elsewhere (process 1)\n")
@@ -275,14 +282,10 @@ def test_what_a_living_push_of_another_host_sends_is_left_alone(
 
 
 def test_a_writer_that_hangs_since_its_host_is_gone_is_stopped(
-    tmp_path: Path, bundle: Bundle, runner: RunnerFiles
+    half_sent: tuple[FakeTransport, Path], bundle: Bundle, runner: RunnerFiles
 ):
     """A pulled cable leaves sshd waiting; its host's push is followed by the same host's."""
-    fake = FakeTransport(tmp_path / "fake")
-    fake.faults.cut_put_after_bytes = 8 * MIB
-    with pytest.raises(ConnectError):
-        push(*bundle, runner, fake)
-    (folder,) = (Path(fake.home()) / "incoming").iterdir()
+    fake, folder = half_sent
     writer = living_writer(folder)
     done = push(*bundle, runner, fake)
     assert writer.wait(timeout=10) == -9
@@ -291,13 +294,9 @@ def test_a_writer_that_hangs_since_its_host_is_gone_is_stopped(
 
 
 def test_another_process_that_got_a_writers_number_is_left_alone(
-    tmp_path: Path, bundle: Bundle, runner: RunnerFiles
+    half_sent: tuple[FakeTransport, Path], bundle: Bundle, runner: RunnerFiles
 ):
-    fake = FakeTransport(tmp_path / "fake")
-    fake.faults.cut_put_after_bytes = 8 * MIB
-    with pytest.raises(ConnectError):
-        push(*bundle, runner, fake)
-    (folder,) = (Path(fake.home()) / "incoming").iterdir()
+    fake, folder = half_sent
     other = living_writer(folder, tag="another")
     try:
         assert same(push(*bundle, runner, fake), bundle)
