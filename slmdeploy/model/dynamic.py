@@ -6,7 +6,7 @@ This module imports torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,10 +17,13 @@ from torch.export.dynamic_shapes import _DerivedDim, _DimHint, _DimHintType
 from slmdeploy.errors import ModelReadError
 from slmdeploy.model.sizes import Shapes, Sizes, Varying, check_sizes
 
-__all__ = ["program_sizes", "read_dynamic", "resized", "symbol_ranges"]
+__all__ = ["program_sizes", "read_dynamic", "resized", "symbol_ranges", "tied_sizes"]
 
 _SMALLEST = 1
 """An axis is never empty, though a ``Dim`` without ``min`` says 0."""
+
+_TRACED = 2
+"""Torch takes axes for no smaller than this where it was not told by name."""
 
 _INT32 = torch.iinfo(torch.int32)
 """Sizes on a device; a bound beyond them is none."""
@@ -41,7 +44,8 @@ class _Axis:
 def read_dynamic(dynamic: object, names: Sequence[str], inputs: Sequence[Tensor]) -> Sizes:
     """What dynamic shapes say of each input.
 
-    ``Dim.AUTO`` and ``Dim.DYNAMIC`` are taken as a dimension of their own for each axis.
+    Each ``Dim.AUTO`` and ``Dim.DYNAMIC`` is a dimension of its own, as in ``ids[1]``, until
+    ``tied_sizes`` knows better.
 
     Args:
         dynamic: A table by the names of inputs, or one for each in order; ``None`` for none.
@@ -68,9 +72,59 @@ def program_sizes(
     Raises:
         ModelReadError: The examples have other sizes.
     """
+    rows = _rows(program)
+    if len(rows) != len(inputs):
+        return ()  # what else it takes is told when it is run
+    return _sizes(rows, names, inputs)
+
+
+def tied_sizes(
+    program: ExportedProgram, names: Sequence[str], inputs: Sequence[Tensor], sizes: Sizes
+) -> Sizes:
+    """Sizes whose axes are tied as in a program that was traced with them.
+
+    Bounds are the narrowest of those that were given and those that torch found.
+
+    Raises:
+        ModelReadError: The examples have other sizes.
+    """
+    rows = _rows(program)
+    given = {(place, one.axis): one for place, axes in enumerate(sizes) for one in axes}
+    tied: dict[str, _Axis] = {}
+    for place, row in enumerate(rows):
+        for one in row:
+            found = _narrowed(one, given[place, one.axis])
+            tied[one.dimension] = _both(tied.get(one.dimension, found), found)
+    return _sizes([[_with_range(one, tied) for one in row] for row in rows], names, inputs)
+
+
+def _with_range(one: _Axis, tied: Mapping[str, _Axis]) -> _Axis:
+    known = tied[one.dimension]
+    return replace(one, dimension=known.dimension, least=known.least, most=known.most)
+
+
+def _narrowed(one: _Axis, given: Varying) -> _Axis:
+    """An axis by the name that was given, with the range of its dimension."""
+    least = -((one.offset - given.least) // one.factor)
+    most = None if given.most is None else (given.most - one.offset) // one.factor
+    inferred = one.least if one.least > _TRACED else 0
+    found = replace(one, dimension=str(given.dimension), least=max(least, inferred), most=most)
+    return _both(found, replace(found, most=one.most))
+
+
+def _both(one: _Axis, other: _Axis) -> _Axis:
+    """The range that two axes of a dimension leave; by a name that is a user's, if one is."""
+    bounds = [axis.most for axis in (one, other) if axis.most is not None]
+    named = next((axis for axis in (one, other) if axis.dimension.isidentifier()), one)
+    least = max(one.least, other.least)
+    return replace(named, least=least, most=min(bounds, default=None))
+
+
+def _rows(program: ExportedProgram) -> list[list[_Axis]]:
+    """The axes of each input that are symbols."""
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     ranges = symbol_ranges(program)
-    rows = [
+    return [
         [
             _of_symbol(axis, size, ranges)
             for axis, size in enumerate(getattr(values.get(str(name)), "shape", ()))
@@ -78,9 +132,6 @@ def program_sizes(
         ]
         for name in program.graph_signature.user_inputs
     ]
-    if len(rows) != len(inputs):
-        return ()  # what else it takes is told when it is run
-    return _sizes(rows, names, inputs)
 
 
 def symbol_ranges(program: ExportedProgram) -> dict[Any, tuple[int, int | None]]:
@@ -160,7 +211,7 @@ def _axis(name: str, value: Tensor, axis: Any, dim: Any) -> _Axis | None:
     if isinstance(dim, _DimHint):
         if dim.type is _DimHintType.STATIC:
             return None
-        return _Axis(axis, f"{name}_{axis}", dim.min or 0, dim.max)
+        return _Axis(axis, f"{name}[{axis}]", dim.min or 0, dim.max)
     if isinstance(dim, Dim):
         root = dim.root if isinstance(dim, _DerivedDim) else dim
         offset, one = (int(dim.fn(x)) if isinstance(dim, _DerivedDim) else x for x in (0, 1))

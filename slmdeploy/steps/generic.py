@@ -195,7 +195,10 @@ def _make(plan: GenericExport, progress: Progress) -> None:
     progress(Step("run the source"))
     with quiet_torchao():  # which transformers imports
         module = load_generic(plan.model)
-    calls += other_sizes(plan.model.name, module, calls[0], plan.sizes)
+    sizes = plan.sizes
+    if sizes and isinstance(plan.exporter, SizedExporter):
+        sizes = plan.exporter.settle_sizes(module, names, calls[0], sizes)
+    calls += other_sizes(plan.model.name, module, calls[0], sizes)
     wanted = [value for one in calls for value in plan.exporter.module_inputs(one, names)]
     arrays = {f"input.{index}": value.numpy() for index, value in enumerate(wanted)}
     arrays |= _outputs("source", module, calls) | _labelled(plan, module)
@@ -210,10 +213,8 @@ def _make(plan: GenericExport, progress: Progress) -> None:
 
     def write(path: Path) -> None:
         named: Any = {"input_names": names, "output_names": outputs, "progress": progress}
-        if plan.sizes and isinstance(plan.exporter, SizedExporter):
-            one = plan.exporter.export_sized(
-                compressed, calls, plan.sizes, plan.options, path, **named
-            )
+        if sizes and isinstance(plan.exporter, SizedExporter):
+            one = plan.exporter.export_sized(compressed, calls, sizes, plan.options, path, **named)
         else:
             inputs = examples if len(examples) > 1 else calls[0]
             one = plan.exporter.export_module(
@@ -225,7 +226,7 @@ def _make(plan: GenericExport, progress: Progress) -> None:
     traced: Any = made[0].traced
     arrays |= {f"output.exported.{index}": value for index, value in enumerate(traced)}
     plan.kept.write_arrays("artifact.npz", arrays)
-    notes = (*made[0].notes, *left, *sizes_note(plan.model, plan.sizes, plan.runtime))
+    notes = (*made[0].notes, *left, *sizes_note(plan.model, sizes, plan.runtime))
     methods = _with_lengths(made[0].methods, plan.lengths)
     artifact = made[0].model_copy(update={"notes": notes, "methods": methods})
     plan.kept.write_json("artifact.json", artifact.model_dump(mode="json"))

@@ -28,15 +28,16 @@ def bounded_sizes(model: Model) -> Sizes:
         for one in axes:
             if one.most is None:
                 raise ExportError(
-                    f"Axis {one.axis} of input {name!r} ({one.expression}) has no largest size, "
-                    "and memory is planned for the largest.",
+                    f"Axis {one.axis} of input {name!r} has no largest size, and memory is "
+                    "planned for the largest.",
                     hint=_way_out(model.ref, one),
                 )
     return given.sizes
 
 
 def _way_out(ref: ModelRef, one: Varying) -> str:
-    ways = f"max=, as in Dim({one.dimension!r}, max=1024) or Dim.DYNAMIC(max=1024)"
+    named = one.dimension if str(one.dimension).isidentifier() else "size"
+    ways = f"max=, as in Dim({named!r}, max=1024) or Dim.DYNAMIC(max=1024)"
     if ref.kind == "program":
         return f"Export the program with {ways}; or fix its shapes here: --input SHAPE[:DTYPE]"
     return f"Give {ways}."

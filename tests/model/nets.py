@@ -93,6 +93,15 @@ def too_wide() -> object:
     return pairs(most=16)
 
 
+def hinted() -> object:
+    """What varies in these is tied by the code alone, and twelve places are the most."""
+    module, inputs, _ = pairs()  # type: ignore[misc]
+    some, any_ = torch.export.Dim.DYNAMIC, torch.export.Dim.AUTO
+    rows = torch.export.Dim("rows", max=4)
+    dynamic = {"ids": {0: some(max=9), 1: some(max=128)}, "mask": {0: rows, 1: any_(max=64)}}
+    return module, inputs, dynamic
+
+
 class Halves(nn.Module):
     """Convolutions of an image whose sides are multiples of four, halved and doubled again."""
 

@@ -62,7 +62,7 @@ def test_sizes_may_be_lines_of_a_dimension():
 @pytest.mark.parametrize("hint", [Dim.AUTO, Dim.DYNAMIC])
 def test_hints_are_dimensions_of_their_own(hint):
     found = read({"ids": {1: hint(min=3, max=9)}, "mask": {1: hint}})
-    assert bounds(found) == [[(1, 3, 9, "ids_1")], [(1, 1, None, "mask_1")]]
+    assert bounds(found) == [[(1, 3, 9, "ids[1]")], [(1, 1, None, "mask[1]")]]
 
 
 def test_a_dimension_without_a_bound_has_none():

@@ -105,6 +105,17 @@ def test_verify_and_bench_take_the_bundle_at_the_examples_sizes(bundle, project)
 
 
 @pytest.mark.slow
+def test_hints_have_the_bounds_and_ties_that_torch_finds(project):
+    made = export(f"{NETS}:hinted", project)
+    forward = made.manifest.artifact.methods["forward"]
+    assert [one.shape_text for one in forward.inputs] == ["[1..4, 1..12]"] * 2
+    with pytest.raises(
+        UsageError, match=r"mask' is 9; by axis 1 of input 'ids' \(8\) it must be 8"
+    ):
+        invoke(made, (2, 8), (2, 9))
+
+
+@pytest.mark.slow
 def test_a_program_keeps_the_sizes_that_it_was_exported_with(project):
     module, inputs, dynamic = nets.pairs()
     program = torch.export.export(
@@ -129,7 +140,7 @@ def endless(tmp_path):
 
 def test_a_size_without_a_bound_is_refused_before_the_work():
     error = refusal(f"{NETS}:unbounded")
-    assert error.message.startswith("Axis 1 of input 'ids' (length) has no largest size")
+    assert error.message.startswith("Axis 1 of input 'ids' has no largest size, and")
     assert error.hint == "Give max=, as in Dim('length', max=1024) or Dim.DYNAMIC(max=1024)."
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx import Node
@@ -13,13 +15,15 @@ from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils._sympy.value_ranges import ValueRanges, bound_sympy
 
 from slmdeploy.export.executorch.lowering import OwningPartitioner
-from slmdeploy.model.dynamic import resized, symbol_ranges
+from slmdeploy.export.executorch.problems import translated
+from slmdeploy.model.dynamic import resized, symbol_ranges, tied_sizes
 from slmdeploy.model.sizes import Sizes, Varying, dimensions, shapes_at, values_of
 
 __all__ = [
     "SizedPartitioner",
     "depends_on_values",
     "dynamic_shapes",
+    "settled",
     "to_trace",
     "varying_outputs",
 ]
@@ -60,15 +64,23 @@ def _unless_two_vary(taken: Callable[..., bool]) -> Callable[..., bool]:
     return check
 
 
-def dynamic_shapes(module: nn.Module, sizes: Sizes) -> tuple[Any, ...] | None:
-    """What ``torch.export`` takes for these sizes; ``None`` where none vary."""
+def dynamic_shapes(module: nn.Module, sizes: Sizes, *, hints: bool = False) -> Any:
+    """What ``torch.export`` takes for these sizes; ``None`` where none vary.
+
+    Args:
+        module: Whose inputs they are.
+        sizes: The axes of each input that may vary.
+        hints: Let torch find what ties the axes whose dimension has no name of the user's.
+    """
     if not sizes:
         return None
     roots = {
-        name: Dim(name, min=least, max=most) for name, (least, most) in dimensions(sizes).items()
+        name: Dim(_torch_name(name), min=least, max=most)
+        for name, (least, most) in dimensions(sizes).items()
     }
     rows = [
-        {one.axis: _dim(one, roots[str(one.dimension)]) for one in axes} or None for axes in sizes
+        {one.axis: _dim(one, roots, hint=hints and not _named(one)) for one in axes} or None
+        for axes in sizes
     ]
     kinds = [one.kind for one in inspect.signature(module.forward).parameters.values()]
     if inspect.Parameter.VAR_POSITIONAL not in kinds:
@@ -77,9 +89,38 @@ def dynamic_shapes(module: nn.Module, sizes: Sizes) -> tuple[Any, ...] | None:
     return (*rows[:place], tuple(rows[place:]))
 
 
-def _dim(one: Varying, root: Dim) -> Dim:
+def _named(one: Varying) -> bool:
+    return str(one.dimension).isidentifier()
+
+
+def _torch_name(dimension: str) -> str:
+    """As torch wants it: ``ids_1_`` for ``ids[1]``."""
+    return re.sub(r"\W", "_", dimension)
+
+
+def _dim(one: Varying, roots: Mapping[str, Dim], *, hint: bool) -> Any:
+    if hint:
+        return Dim.DYNAMIC(min=one.least, max=one.most)
+    root = roots[str(one.dimension)]
     times = root if one.factor == 1 else one.factor * root
     return times if one.offset == 0 else times + one.offset
+
+
+def settled(
+    module: nn.Module, names: Sequence[str], inputs: tuple[Tensor, ...], sizes: Sizes
+) -> Sizes:
+    """Sizes whose axes are tied as torch finds where the user gave no names.
+
+    Raises:
+        ExportError: The module does not take all sizes.
+    """
+    if all(_named(one) for axes in sizes for one in axes):
+        return sizes
+    with torch.no_grad(), translated("trace the model"):
+        shapes = dynamic_shapes(module, sizes, hints=True)
+        given = to_trace(inputs, sizes)
+        program = torch.export.export(module, given, dynamic_shapes=shapes, strict=False)
+    return tied_sizes(program, names, inputs, sizes)
 
 
 def to_trace(inputs: tuple[Tensor, ...], sizes: Sizes) -> tuple[Tensor, ...]:

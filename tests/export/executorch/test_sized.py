@@ -11,6 +11,7 @@ from slmdeploy.compress.generic import compress_module
 from slmdeploy.compress.recipe import BUILTIN_RECIPES
 from slmdeploy.errors import ExportError
 from slmdeploy.export.executorch.generic import export_module
+from slmdeploy.export.executorch.sized import settled
 from slmdeploy.export.options import ExecutorchOptions
 from slmdeploy.model.dynamic import resized
 from slmdeploy.model.modules import given_module
@@ -116,6 +117,47 @@ def test_compressed_weights_compute_all_sizes(tmp_path, recipe):
         got = run(artifact, *inputs)[0]
         noise = np.square(got - wanted).sum() or 1e-12
         assert 10 * np.log10(np.square(wanted).sum() / noise) >= 35
+
+
+def settle(made):
+    module, inputs, dynamic = made
+    given = given_module(module, inputs, dynamic=dynamic)
+    found = settled(given.module, given.input_names, given.inputs, given.sizes)
+    return given.sizes, found
+
+
+def shown(sizes):
+    return [[f"{one.expression} {one.bounds}" for one in axes] for axes in sizes]
+
+
+def test_axes_of_hints_are_tied_as_torch_finds_them():
+    before, after = settle(nets.hinted())
+    assert shown(before)[0] == ["ids[0] 1 to 9", "ids[1] 1 to 128"]
+    assert shown(after) == [["rows 1 to 4", "ids[1] 1 to 12"]] * 2
+
+
+class Twice(nn.Module):
+    """Its second input is twice as long as its first."""
+
+    def forward(self, x, y):
+        return torch.cat([x, x], dim=1) + y
+
+
+def test_axes_of_hints_may_be_lines_of_each_other():
+    any_ = torch.export.Dim.AUTO
+    dynamic = ({1: any_(max=8)}, {1: any_(min=4, max=14)})
+    _, after = settle((Twice(), (torch.ones(2, 4), torch.ones(2, 8)), dynamic))
+    assert shown(after) == [["x[1] 2 to 7"], ["2*x[1] 4 to 14"]]
+
+
+def test_named_dimensions_are_left_as_they_are():
+    before, after = settle(nets.pairs())
+    assert after is before
+
+
+def test_a_hint_that_the_code_fixes_is_refused():
+    with pytest.raises(ExportError, match="does not take all sizes of its dynamic shapes"):
+        settle((Fixed(), (torch.ones(1, 8),), {"x": {1: torch.export.Dim.DYNAMIC(max=16)}}))
 
 
 def refusal(made, place):
