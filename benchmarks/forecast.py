@@ -111,7 +111,12 @@ SHAPES: Mapping[str, Shape] = {
 """From 4 to 362 million parameters; ``large`` and ``larger`` have the shapes of SmolLM2-135M and
 SmolLM2-360M."""
 
-TARGETS = ("local-executorch", "local-litert", "iphone16pro-coreml")
+TARGETS = (
+    "local-executorch",
+    "local-litert",
+    "iphone16pro-coreml",
+    "iphone15-executorch-coreml",
+)
 RECIPES = ("none", "fp16", "8da8w", "8da4w", "w8", "w4-g32", "palette4")
 
 
