@@ -8,9 +8,10 @@ This module imports torch.
 
 from __future__ import annotations
 
+import copy
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch.export import ExportedProgram
 
 from slmdeploy.errors import ModelReadError, UsageError
 
-__all__ = ["load_program", "load_torchscript", "parse_input", "with_layers"]
+__all__ = ["copied", "load_program", "load_torchscript", "parse_input", "with_layers"]
 
 _INPUT = re.compile(r"(?:\w+=)?(?P<shape>\d+(?:x\d+)*)(?::(?P<dtype>\w+))?")
 _DTYPES = {
@@ -105,6 +106,20 @@ def load_torchscript(path: Path, inputs: Sequence[str]) -> tuple[nn.Module, tupl
                 hint="Export the module itself: torch.export.save, or package.module:function",
             ) from error
     return with_layers(program), examples
+
+
+def copied(module: nn.Module, shared: Iterable[Tensor] = ()) -> nn.Module:
+    """A copy of a module, which may be a program's.
+
+    Copying one of those warns about a class of torch's own.
+
+    Args:
+        module: What to copy.
+        shared: Weights that both shall have.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return copy.deepcopy(module, memo={id(value): value for value in shared})
 
 
 def with_layers(program: ExportedProgram) -> nn.Module:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -187,6 +186,7 @@ def _make(plan: GenericExport, progress: Progress) -> None:
     from slmdeploy.compress.generic import compress_module
     from slmdeploy.compress.quantize import quiet_torchao, round_floats
     from slmdeploy.model.generic import INPUTS, load_generic
+    from slmdeploy.model.programs import copied
 
     given = plan.model.given
     names = INPUTS if given is None else given.input_names
@@ -204,7 +204,7 @@ def _make(plan: GenericExport, progress: Progress) -> None:
     arrays |= _outputs("source", module, calls) | _labelled(plan, module)
     progress(Step("run the source", finished=True))
     left = _left_alone(plan, module)
-    compressed = compress_module(copy.deepcopy(module), plan.recipe)
+    compressed = compress_module(copied(module), plan.recipe)
     arrays |= _outputs("compressed", compressed.module, calls)
     if plan.recipe.floats == "fp16":
         round_floats(module)  # as the compressed one's are, for an exporter that converts this

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,13 @@ from torch import nn
 from slmdeploy.compress.generic import compress_module
 from slmdeploy.compress.recipe import BUILTIN_RECIPES
 from slmdeploy.errors import ModelReadError, UsageError
-from slmdeploy.model.programs import load_program, load_torchscript, parse_input, with_layers
+from slmdeploy.model.programs import (
+    copied,
+    load_program,
+    load_torchscript,
+    parse_input,
+    with_layers,
+)
 from tests.model.nets import IDS, Words
 
 
@@ -66,6 +74,17 @@ def test_a_weight_that_is_used_twice_stays_one():
     module = Tied().eval()
     again = with_layers(torch.export.export(module, (IDS % 8,)))
     torch.testing.assert_close(again(IDS % 8), module(IDS % 8))
+
+
+def test_a_copy_of_a_program_is_quiet_and_shares_what_it_shall(programs):
+    module, inputs, _ = load_program(programs / "net.pt2", ())
+    table = module.get_submodule("layer_embedding").weight
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        apart, together = copied(module), copied(module, [table])
+    torch.testing.assert_close(apart(*inputs), module(*inputs))
+    assert apart.get_submodule("layer_embedding").weight is not table
+    assert together.get_submodule("layer_embedding").weight is table
 
 
 @pytest.mark.parametrize(

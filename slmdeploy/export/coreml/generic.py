@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +22,7 @@ from slmdeploy.export.coreml.plain import dense_weight, half, plain_table
 from slmdeploy.export.coreml.versions import installed_versions
 from slmdeploy.export.lengths import Examples, by_method
 from slmdeploy.export.options import CoremlOptions, DeploymentTarget
+from slmdeploy.model.programs import copied
 from slmdeploy.progress import Progress, Step, silent
 
 __all__ = ["METHOD", "NamedModule", "export_module", "narrowed", "plain_module", "run_module"]
@@ -164,8 +163,7 @@ def _convert(
 @torch.no_grad()
 def plain_module(module: nn.Module) -> nn.Module:
     """The module with plain layers in the place of compressed ones, all in float16's values."""
-    shared: dict[int, Any] = {id(value): value for value in (*module.parameters(),)}
-    made = copy.deepcopy(module, memo=dict(shared))
+    made = copied(module, module.parameters())
     for name, part in list(made.named_modules()):
         if isinstance(part, (QuantizedEmbedding, HalfEmbedding)):
             made.set_submodule(name, plain_table(name, part))

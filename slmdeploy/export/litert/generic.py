@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from slmdeploy.errors import ExportError, MissingExtraError
 from slmdeploy.export.artifact import Artifact
 from slmdeploy.export.forms import require_form, zeros_note
 from slmdeploy.export.lengths import Examples, by_method
+from slmdeploy.model.programs import copied
 from slmdeploy.progress import Progress, Step, silent
 
 try:
@@ -75,12 +75,11 @@ class _SpelledNorm(nn.Module):
 
 def _spelled(module: nn.Module) -> nn.Module:
     """The module with its layer norms in steps; weights are shared with the one given."""
-    shared = {id(value): value for value in (*module.parameters(), *module.buffers())}
-    copied = copy.deepcopy(module, memo=dict(shared))
-    for name, part in list(copied.named_modules()):
+    made = copied(module, (*module.parameters(), *module.buffers()))
+    for name, part in list(made.named_modules()):
         if type(part) is nn.LayerNorm and len(part.normalized_shape) == 1 and name:
-            copied.set_submodule(name, _SpelledNorm(part))
-    return copied
+            made.set_submodule(name, _SpelledNorm(part))
+    return made
 
 
 class _NumbersForBooleans(TorchFunctionMode):
