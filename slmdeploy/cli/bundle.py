@@ -91,6 +91,7 @@ def _text(manifest: Manifest) -> str:
         ("delegates", delegates_text(manifest)),
         ("context", manifest.context and f"{manifest.context} tokens"),
         ("lengths", _lengths(manifest)),
+        ("sizes", _sizes(manifest)),
         ("cache", cache and f"{cache.dtype} {cache.layout}, {bytes_text(cache.bytes)}"),
         ("predicted peak", estimate_text(manifest.memory.predicted_peak, manifest.memory.reason)),
         ("tokenizer", _tokenizer(manifest)),
@@ -113,6 +114,11 @@ def _runtime(manifest: Manifest) -> str:
 def _lengths(manifest: Manifest) -> str | None:
     lengths = [str(one.length) for one in manifest.artifact.methods.values() if one.length]
     return f"{', '.join(lengths)} tokens, a method each" if lengths else None
+
+
+def _sizes(manifest: Manifest) -> str | None:
+    inputs = [one for method in manifest.artifact.methods.values() for one in method.inputs]
+    return ", ".join(f"{one.name} {one.shape_text}" for one in inputs if one.varying) or None
 
 
 def _tokenizer(manifest: Manifest) -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from slmdeploy.bundle.manifest import MemoryInfo, RungResult
+from slmdeploy.bundle.folder import finish
+from slmdeploy.bundle.manifest import MemoryInfo, MethodInfo, RungResult, TensorInfo
 from slmdeploy.errors import ConnectError, ExportError, UnknownNameError
 from slmdeploy.model.inspect import Component, DtypeShare, ModelDescription, TokenizerSummary
 from slmdeploy.model.request import ModelRequest
+from slmdeploy.model.sizes import Varying
 from slmdeploy.pipeline import (
     Attempt,
     Exported,
@@ -25,7 +27,7 @@ from slmdeploy.pipeline import (
 from slmdeploy.runtime.protocol import Sampling
 from slmdeploy.target.fit import fits
 from slmdeploy.target.load import load_target
-from tests.bundle.bundles import manifest
+from tests.bundle.bundles import manifest, stage
 from tests.store.recorded import record
 
 GIB = 2**30
@@ -118,6 +120,34 @@ def test_export_says_the_predicted_peak_or_why_there_is_none(cli, step):
         step("export", (Attempt("a", made),))
         shown = cli("export", "tiny", "--target", "a").stdout
         assert f"predicted peak on the device: {said}\n" in shown
+
+
+def varying():
+    """The manifest of a module that takes texts of several lengths."""
+    length = Varying(axis=1, least=1, most=16, dimension="length")
+    ids = TensorInfo(name="ids", shape=(1, 8), dtype="int64", varying=(length,))
+    method = MethodInfo(
+        inputs=(ids, TensorInfo(name="scale", shape=(1,), dtype="float32")),
+        outputs=(),
+        delegated_ops=1,
+        total_ops=1,
+        delegates=1,
+        planned_bytes=1,
+    )
+    artifact = manifest().artifact.model_copy(update={"methods": {"forward": method}})
+    return manifest(artifact=artifact)
+
+
+def test_export_says_which_inputs_may_have_several_sizes(cli, step):
+    step("export", (Attempt("a", Exported(Path("bundles/tiny--a"), varying(), "none")),))
+    shown = cli("export", "tiny", "--target", "a").stdout
+    assert "  forward takes ids int64 [1, 1..16]\n" in shown
+    assert "scale" not in shown
+
+
+def test_a_bundle_shows_which_inputs_may_have_several_sizes(cli, tmp_path):
+    made = finish(varying(), stage(tmp_path / "staged"), tmp_path / "bundle")
+    assert "sizes           ids [1, 1..16]\n" in cli("bundle", "show", made.path).stdout
 
 
 def test_export_leaves_to_the_target_what_was_not_said(cli, step):
