@@ -73,8 +73,8 @@ _LINES: Mapping[tuple[str, str], _Line] = {
     ("executorch", _INTEGER): _Line(600e6, 1.4, 1, 32.0, 1.5e-7),
     ("litert", _FLOAT): _Line(800e6, 5.0, 1, 35.0, 2e-7),
     ("litert", _INTEGER): _Line(800e6, 5.0, 1, 35.0, 2e-7),
-    ("coreml", _FLOAT): _Line(660e6, 1.9, 5, 40.0, 2.5e-7),
-    ("coreml", _INTEGER): _Line(660e6, 1.9, 5, 40.0, 2.5e-7),
+    ("coreml", _FLOAT): _Line(660e6, 4.1, 2, 40.0, 2.5e-7),
+    ("coreml", _INTEGER): _Line(645e6, 2.5, 2, 40.0, 2.5e-7),
     # Core ML's, and what packing it into the ``.pte`` adds: more of floats, which are larger.
     ("executorch-coreml", _FLOAT): _Line(670e6, 6.7, 2, 45.0, 4e-7),
     ("executorch-coreml", _INTEGER): _Line(660e6, 5.2, 2, 45.0, 4e-7),

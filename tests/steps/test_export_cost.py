@@ -50,7 +50,7 @@ def test_a_longer_context_needs_larger_caches():
         export_cost.export_cost(SMOLLM2, load_recipe("w8"), "coreml", n).peak_bytes
         for n in (512, 1024)
     ]
-    assert costs[1] - costs[0] == pytest.approx(1.1 * 5 * 2 * 4 * 30 * 512 * 3 * 64, abs=2)
+    assert costs[1] - costs[0] == pytest.approx(1.1 * 2 * 2 * 4 * 30 * 512 * 3 * 64, abs=2)
 
 
 def test_without_a_context_it_is_that_of_targets_within_the_models():
