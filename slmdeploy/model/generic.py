@@ -41,6 +41,9 @@ _AUTO: Mapping[Task, str] = {
 }
 _AUTO_DECODER = "AutoModelForCausalLM"
 _WITH_POOLER = ("bert", "mobilebert", "roberta", "xlm-roberta")
+_BY_TOKEN = 3
+"""Axes of logits that each token has."""
+
 _SHORTEST = 1e-12
 _FAR = 1e4
 """Beyond what any token's value is; smaller than what float16 holds."""
@@ -69,9 +72,13 @@ class Classifier(nn.Module):
             attention_mask: int64 [1, L], 1 where there is a token.
 
         Returns:
-            float32 [1, classes] or [1, L, classes], the logits.
+            float32 [1, classes] or [1, L, classes], the logits; zero where there is no token.
         """
         logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+        if logits.ndim == _BY_TOKEN:
+            # What a model says of its filling means nothing, and with windows that see nothing
+            # else it is another thing in float16.
+            return torch.where(attention_mask[..., None] > 0, logits, 0.0)
         return logits
 
 
