@@ -319,6 +319,7 @@ def _ids(value: Any) -> tuple[int, ...]:
 def _template(value: Any) -> str | None:
     """A template, or the default one of several."""
     if isinstance(value, list):
-        named = {item.get("name"): item.get("template") for item in value if isinstance(item, dict)}
+        several = [item for item in value if isinstance(item, dict)]
+        named = {str(item.get("name")): item.get("template") for item in several}
         value = named.get("default", next(iter(named.values()), None))
     return value if isinstance(value, str) else None

@@ -98,6 +98,11 @@ def test_of_several_templates_the_default_one_is_taken(bpe_json):
     assert tokenizer.chat_template == "d"
 
 
+def test_a_template_whose_name_is_no_text_is_no_fault(bpe_json):
+    odd = [{"name": [3], "template": "t"}, {"name": "default", "template": "d"}]
+    assert Tokenizer.from_json(bpe_json, config={"chat_template": odd}).chat_template == "d"
+
+
 def test_without_a_template_chat_is_refused(bpe_json):
     with pytest.raises(TokenizerError, match="no chat template"):
         Tokenizer.from_json(bpe_json).render_chat(CHAT)
