@@ -67,8 +67,7 @@ static cache, for ExecuTorch on a CPU alone: LiteRT and Core ML refuse it by nam
 `"source": "transformers"` of such an artifact. It has the portable kernels, and is slower than a
 decoder of ours: each layer falls into more pieces, and a prompt is read with no operator of its own
 for attention. Recipes compress its linear layers and its table. The numbers are measured as above:
-*traced* is what `torch.export` made, run in torch by the calls of a runner. What stands as not
-measured here is measured by its ladder whenever such a model is exported.
+*traced* is what `torch.export` made, run in torch by the calls of a runner.
 
 | `model_type` | models | eager | traced | ExecuTorch |
 |---|---|---|---|---|
