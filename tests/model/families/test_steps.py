@@ -76,14 +76,15 @@ def test_executorch_gives_the_logits_of_transformers(family, kernels, capfd):
 @pytest.mark.parametrize("family", CASES)
 def test_core_ml_gives_nearly_the_logits_of_transformers(family):
     """Its weights are float16, so that logits of about 1 are off by some thousandths."""
-    from slmdeploy.export.coreml.exporter import _steps, _traced
+    from slmdeploy.export.coreml.exporter import DECODE, PREFILL, _steps
     from slmdeploy.export.coreml.plain import plain_decoder
+    from slmdeploy.export.coreml.traced import traced_logits
     from slmdeploy.export.options import CoremlOptions
-    from slmdeploy.progress import silent
 
-    model, options = fixed(family), CoremlOptions(prefill_chunk=CHUNK)
+    model = fixed(family)
     plain = plain_decoder(Compressed(model.decoder(64), BUILTIN_RECIPES["none"]))
-    found = torch.from_numpy(_traced(_steps(plain, options), options, GOLDEN, silent))
+    steps = _steps(plain, CoremlOptions(prefill_chunk=CHUNK))
+    found = torch.from_numpy(traced_logits(steps[PREFILL], steps[DECODE], CHUNK, *GOLDEN))
     assert (found - model.logits(IDS)[PROMPT - 1 :]).abs().max() <= 0.02
 
 
