@@ -15,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -75,9 +75,12 @@ class SshdBoard:
         """End sshd and everything that runs on the board, at once."""
         if self._server is None:
             return
-        for pid in [self._server.pid, *_descendants(self._server.pid)]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        stopped: set[int] = set()
+        # What is stopped starts nothing that would live on, as the session of a login may.
+        while more := {self._server.pid, *_descendants(self._server.pid)} - stopped:
+            _signal(more, signal.SIGSTOP)
+            stopped |= more
+        _signal(stopped, signal.SIGKILL)
         self._server.wait()
         self._server = None
 
@@ -191,6 +194,12 @@ def make_key(path: Path, passphrase: str = "", kind: str = "ed25519") -> None:
 
 def _own_name() -> str:
     return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _descendants(pid: int) -> list[int]:

@@ -332,7 +332,8 @@ def test_a_device_that_comes_back_is_used_again(own_sshd: SshdBoard):
     with closing(open_ssh(own_sshd.device())) as ssh:
         lost = ssh.connect()
         own_sshd.kill()
-        lost.join()
+        lost.join(60)
+        assert not lost.is_alive()
         own_sshd.start()
         assert ssh.run(["echo", "back"]).stdout == "back\n"
 
