@@ -33,25 +33,23 @@ double to_real(const std::string& flag, const std::string& text, double least, d
   return *value;
 }
 
-std::vector<int64_t> to_ids(const std::string& flag, const std::string& text) {
-  std::vector<int64_t> ids;
+std::vector<int64_t> to_numbers(const std::string& flag, const std::string& text, char between) {
+  std::vector<int64_t> numbers;
   for (size_t start = 0; start < text.size();) {
-    const size_t comma = std::min(text.find(',', start), text.size());
-    ids.push_back(to_int(flag, text.substr(start, comma - start), 0, INT32_MAX));
-    start = comma + 1;
+    const size_t end = std::min(text.find(between, start), text.size());
+    numbers.push_back(to_int(flag, text.substr(start, end - start), 0, INT32_MAX));
+    start = end + 1;
   }
-  return ids;
+  return numbers;
+}
+
+std::vector<int64_t> to_ids(const std::string& flag, const std::string& text) {
+  return to_numbers(flag, text, ',');
 }
 
 // "1x12"; of a tensor without axes the empty text.
 std::vector<int64_t> to_shape(const std::string& flag, const std::string& text) {
-  std::vector<int64_t> shape;
-  for (size_t start = 0; start < text.size();) {
-    const size_t end = std::min(text.find('x', start), text.size());
-    shape.push_back(to_int(flag, text.substr(start, end - start), 0, INT32_MAX));
-    start = end + 1;
-  }
-  return shape;
+  return to_numbers(flag, text, 'x');
 }
 
 Mode to_mode(const std::string& text) {
