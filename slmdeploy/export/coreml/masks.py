@@ -15,12 +15,14 @@ from torch import Tensor
 from torch.export import ExportedProgram
 from torch.fx.node import map_aggregate
 
+from slmdeploy.export.coreml.plain import LARGEST_HALF
+
 __all__ = ["FLOOR", "LOWEST", "keep_masks_finite"]
 
-LOWEST = -65504.0
+LOWEST = -LARGEST_HALF
 """The lowest finite float16."""
 
-FLOOR = -32752.0
+FLOOR = LOWEST / 2
 """Half of it, since models add a mask for the filling to one for the window."""
 
 _BOUNDS = ("clamp", "hardtanh")

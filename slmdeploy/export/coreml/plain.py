@@ -17,9 +17,10 @@ from slmdeploy.errors import ExportError
 from slmdeploy.export.coreml.norm import HalfRMSNorm
 from slmdeploy.model.decoder import Decoder, RMSNorm
 
-__all__ = ["dense_weight", "half", "plain_decoder", "plain_table"]
+__all__ = ["LARGEST_HALF", "dense_weight", "half", "plain_decoder", "plain_table"]
 
-_LARGEST_HALF = 65504.0
+LARGEST_HALF = 65504.0
+"""The largest finite float16."""
 
 
 def half(name: str, value: Tensor) -> Tensor:
@@ -33,7 +34,7 @@ def half(name: str, value: Tensor) -> Tensor:
         return value.detach()  # not a second copy of all weights
     if not bool(rounded.isfinite().all()):
         raise ExportError(
-            f"{name} has a value of {value.abs().max():.4g}, beyond float16's {_LARGEST_HALF:.0f}; "
+            f"{name} has a value of {value.abs().max():.4g}, beyond float16's {LARGEST_HALF:.0f}; "
             "Core ML computes in float16.",
             hint="Export the model for a target of ExecuTorch or LiteRT.",
         )
