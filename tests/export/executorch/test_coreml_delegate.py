@@ -142,6 +142,32 @@ def test_one_method_has_the_package_as_its_delegates_bytes(single, module, tmp_p
         assert np.abs(given["y"] - module(x, by)[0].numpy()).max() < 1e-5
 
 
+class Unseen(nn.Module):
+    """Attention whose last row sees no place, with a mask as transformers makes it."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        mask = torch.zeros(3, 3)
+        mask[2] = torch.finfo(torch.float32).min
+        return ((x @ x.T + mask).softmax(dim=-1) @ x,)
+
+
+def test_a_row_that_sees_no_place_is_no_nan(tmp_path):
+    x = torch.linspace(-1, 1, 12).reshape(3, 4)
+    write(lower_to_coreml({"forward": DelegateMethod(Unseen(), (x,))}), tmp_path / "model.pte")
+    one = TensorInfo(name="x", shape=(3, 4), dtype="float32")
+    method = described(1).model_copy(
+        update={"inputs": (one,), "outputs": (one.model_copy(update={"name": "y"}),)}
+    )
+    engine = DelegateEngine(
+        tmp_path / "model.pte",
+        {"forward": method},
+        lambda package: EvaluatorEngine(package, "fp32"),
+    )
+    given = engine.call("forward", {"x": x.numpy()})["y"]
+    assert np.abs(given[:2] - Unseen()(x)[0][:2].numpy()).max() < 1e-3
+    assert np.isfinite(given).all()
+
+
 def test_the_unpacked_package_goes_with_the_engine(single):
     engine = DelegateEngine(single, {}, lambda package: EvaluatorEngine(package, "fp32"))
     package = engine.package
