@@ -61,6 +61,11 @@ class Running:
                 self._process.wait(0.02)
                 raise AssertionError(f"it ended too early: {self.done()}")
 
+    def wait_for(self, words: str) -> None:
+        """Come back as soon as it has printed these words."""
+        out = self._folder / "out"
+        self.wait_until(lambda: words in out.read_text(errors="replace"))
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.boards.emulated_board import EmulatedBoard
-from tests.faults.commands import Lab
-from tests.faults.exports import MIB
+from tests.faults.commands import Lab, Running
 from tests.faults.on_board import hold_run
+
+KIB = 1 << 10
 
 pytestmark = pytest.mark.board
 
@@ -25,16 +26,30 @@ def resident(board: EmulatedBoard) -> int:
     return int(rows["total_rss"] if "total_rss" in rows else rows["anon"])
 
 
-def test_the_runner_is_killed_for_want_of_memory(pi: EmulatedBoard, lab: Lab, kjv: Path) -> None:
-    words = ("generate", kjv, "In the beginning", "--device", "pi", "--max-new", 4, "--json")
-    assert lab.run("push", kjv, "--device", "pi").code == 0
-    generate = lab.start(*words)
-    runner = hold_run(pi, generate)
-    pi.limit_memory(resident(pi) + 8 * MIB)
+def anonymous(process: int) -> int:
+    """Memory that one process has for itself, in bytes."""
+    rows = Path(f"/proc/{process}/status").read_text().splitlines()
+    (row,) = (row for row in rows if row.startswith("RssAnon:"))
+    return int(row.split()[1]) * KIB
+
+
+def just_too_little(board: EmulatedBoard, generate: Running) -> int:
+    """What lets a runner start and not load its model, found from one that writes tokens."""
+    generate.wait_for('"piece"')
+    runner = hold_run(board, generate)
+    limit = resident(board) - anonymous(runner) // 2
     os.kill(runner, signal.SIGCONT)
-    done = generate.done()
+    assert generate.done().code == 0
+    return limit
+
+
+def test_the_runner_is_killed_for_want_of_memory(pi: EmulatedBoard, lab: Lab, kjv: Path) -> None:
+    words = ("generate", kjv, "In the beginning", "--device", "pi", "--json", "--max-new")
+    assert lab.run("push", kjv, "--device", "pi").code == 0
+    pi.limit_memory(just_too_little(pi, lab.start(*words, 200)))
+    done = lab.run(*words, 4)
     assert done.code == 4
     assert "The runner was ended by SIGKILL" in done.err
     assert "The board ran out of memory" in done.err
     pi.limit_memory(None)
-    assert lab.run(*words).code == 0
+    assert lab.run(*words, 4).code == 0
