@@ -72,7 +72,7 @@ BOARD_METRICS: tuple[Metric, ...] = (
         read=derive.peak_pss_bytes,
         definition="The largest proportional set size of the process that was read (every two"
         " seconds): each page by the number of processes that share it. A peak between"
-        " two readings is not seen.",
+        " two readings is not seen, and without a reading after loading there is none.",
         quantities=_quantities("process_pss_bytes"),
     ),
     _heat(

@@ -149,7 +149,11 @@ def energy_per_token_j(sample: ProcessSample) -> float | None:
 
 
 def peak_pss_bytes(sample: ProcessSample) -> float | None:
-    """The largest reading."""
+    """The largest reading; a short process may have been read before it had its model alone."""
+    loaded = max((phase.end_ns for phase in sample.loads), default=0)
+    series = series_of(sample, "process_pss_bytes")
+    if not any(t >= loaded for one in series for t, _ in _points(one)):
+        return None
     return _largest(sample, "process_pss_bytes")
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from slmdeploy.bench import derive_sensors as derive
 
+from .traces import MS
 from .watched import BEGIN, HALF_S, process, seen, series
 
 
@@ -115,6 +116,12 @@ def test_others_load_and_memory():
     assert derive.load_others_cores(sample) == pytest.approx(0.2)
     assert derive.peak_pss_bytes(sample) == 300.0
     assert derive.peak_swap_bytes(sample) == 64.0
+
+
+def test_memory_that_was_read_before_the_model_was_loaded_is_no_peak():
+    sample = seen(series("process_pss_bytes", [12288.0], first=BEGIN + MS, pid=7))
+    assert derive.series_of(sample, "process_pss_bytes")
+    assert derive.peak_pss_bytes(sample) is None
 
 
 def test_an_unwatched_process_has_nothing():

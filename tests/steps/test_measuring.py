@@ -8,10 +8,14 @@ import pytest
 
 from slmdeploy import pipeline
 from slmdeploy.bench.derive_sensors import series_of
+from slmdeploy.bench.observing import span_ns
 from slmdeploy.bundle.folder import open_bundle
 from slmdeploy.progress import Step, silent
 from slmdeploy.steps.measuring import Bench
 from slmdeploy.store.records import open_store
+
+WATTS = 4.944 * 1.008
+"""What the emulated Orin Nano's input rail draws: volts by amperes."""
 
 
 @pytest.fixture(scope="session")
@@ -56,11 +60,10 @@ def test_a_raspberry_pi_that_throttles_meanwhile_is_found_out(bundle, rpi5, tmp_
     assert series_of(warmup, "temperature_c")[0].values[0] == 48.9
     assert record.metrics["temperature_peak_c"].value == 84.5
     assert record.metrics["clock_cap_mhz"].value == 1800.0
-    assert record.metrics["peak_pss_bytes"].value == pytest.approx(20e6, rel=0.9)
     assert record.metrics["load_others_cores"].value is not None
-    assert [series.sensor for series in series_of(timed, "process_pss_bytes")] == [
-        "/proc/{pid}/smaps_rollup"
-    ]
+    (pss,) = series_of(timed, "process_pss_bytes")
+    assert pss.sensor == "/proc/{pid}/smaps_rollup"
+    assert all(value % 1024 == 0 and 0 < value < 40e6 for value in pss.values)
     notes = " ".join(record.notes)
     assert "throttled in 1 of 1 run: under-voltage, throttled" in notes
     assert "capped clock: 1800 of 2400 MHz in 1 of 1 run" in notes
@@ -72,16 +75,25 @@ def test_a_raspberry_pi_that_throttles_meanwhile_is_found_out(bundle, rpi5, tmp_
 @pytest.mark.board
 def test_an_orin_nano_has_energy_by_its_input_rail(bundle, orin_nano):
     record = once(bundle).run(orin_nano.device("nano"), silent)
-    power, energy = record.metrics["power_mean_w"], record.metrics["energy_per_token_j"]
-    assert power.value == pytest.approx(4.944 * 1.008)
-    assert power.sensor == "power_total_w of VDD_IN"
     (timed,) = [sample for sample in record.samples if sample.role == "timed"]
-    seconds = (timed.tokens[-1].t_ns - timed.tokens[0].t_ns) / 1e9
-    if energy.value is None:  # decode was over between two readings
-        assert energy.reason == "too few readings fell into the time that it needs"
-        assert seconds < 1.5
-    else:
-        assert energy.value == pytest.approx(4.944 * 1.008 * seconds / 199)
+    (rail,) = series_of(timed, "power_total_w")
+    assert rail.of == "VDD_IN"
+    assert rail.values == pytest.approx((WATTS,) * len(rail.values))
+    first, last = timed.tokens[0].t_ns, timed.tokens[-1].t_ns
+    begin, end = span_ns(timed) or (0, 0)
+    joules = WATTS * (last - first) / 1e9 / 199
+    # An emulated board that has much to do is read late: then there is a reason and no figure.
+    for name, known, since, until in (
+        ("power_mean_w", WATTS, begin, end),
+        ("energy_per_token_j", joules, first, last),
+    ):
+        metric = record.metrics[name]
+        if sum(since <= t <= until for t in rail.t_ns) >= 2:
+            assert metric.value == pytest.approx(known)
+            assert metric.sensor == "power_total_w of VDD_IN"
+        else:
+            assert metric.value is None
+            assert metric.reason == "too few readings fell into the time that it needs"
 
 
 @pytest.mark.board
