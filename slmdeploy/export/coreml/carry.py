@@ -14,7 +14,7 @@ Two of its functions would change weights or need too much memory, and are repla
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from slmdeploy.export.litert.quiet import quiet
 with quiet():
     from coremltools.converters.mil.frontend.torch import converter
 
-__all__ = ["carry", "handed_over", "require_exact"]
+__all__ = ["carried_weights", "carry", "handed_over", "require_exact"]
 
 _PREFIX = "_COREML_"
 _VERSION = f"{_PREFIX}/metadata_version"
@@ -79,6 +79,16 @@ def _register(layer: nn.Module, parts: WeightParts) -> None:
 
 def _put(layer: nn.Module, key: str, value: Tensor) -> None:
     layer.register_buffer(f"{_PREFIX}/weight/{key}", value)
+
+
+def carried_weights(names: Iterable[str]) -> set[str]:
+    """Which weights of a state are described in it: operators make them where they are read.
+
+    Args:
+        names: Of all that the state has.
+    """
+    kind = f"{_PREFIX}/weight/compression_type"
+    return {f"{name.removesuffix(kind)}weight" for name in names if name.endswith(kind)}
 
 
 def _table(parts: WeightParts) -> Tensor:

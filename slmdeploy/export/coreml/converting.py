@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from slmdeploy.errors import ExportError
-from slmdeploy.export.coreml.masks import keep_masks_finite
+from slmdeploy.export.coreml.programs import exported_for_coreml
 from slmdeploy.export.coreml.shim import coremltools, require_mended
 from slmdeploy.export.litert.quiet import quiet
 from slmdeploy.export.options import DeploymentTarget
@@ -101,7 +101,7 @@ def convert_exported(
     destination: Path,
     *,
     target: DeploymentTarget,
-) -> None:
+) -> tuple[Tensor, ...]:
     """Convert any module through ``torch.export``, to a package with one function, ``main``.
 
     Its operators are decomposed to the core ones first, which coremltools knows nearly all
@@ -114,15 +114,17 @@ def convert_exported(
         destination: The ``.mlpackage`` to write.
         target: Oldest system that shall load it.
 
+    Returns:
+        What torch computes of the examples with the numbers of the package.
+
     Raises:
         ExportError: The module cannot be exported, or has an operator that Core ML lacks.
     """
     require_mended()
     with torch.no_grad(), translated(), quiet():
-        exported = torch.export.export(module, tuple(inputs.values()), strict=False)
-        _require_fixed(exported)
-        core = exported.run_decompositions()
-        keep_masks_finite(core)
+        core = exported_for_coreml(module, tuple(inputs.values()))
+        _require_fixed(core)
+        given: tuple[Tensor, ...] = core.module(check_guards=False)(*inputs.values())
         converted = coremltools.convert(
             core,
             inputs=[
@@ -137,6 +139,7 @@ def convert_exported(
             **_common(target),
         )
         converted.save(str(destination))
+    return given
 
 
 def _require_fixed(exported: torch.export.ExportedProgram) -> None:

@@ -114,13 +114,14 @@ def export_module(
     examples = {name: narrowed(values, input_names) for name, values in methods.items()}
     plain = plain_module(compressed.module)
     named = NamedModule(plain, [value.dtype for value in given], len(output_names)).eval()
-    outputs = tuple(value for one in examples.values() for value in run_module(named, one))
-    for name, value in zip(list(output_names) * len(methods), outputs, strict=True):
+    given_back = [value for one in examples.values() for value in run_module(named, one)]
+    for name, value in zip(list(output_names) * len(methods), given_back, strict=True):
         if not isinstance(value, Tensor):
             raise ExportError(f"Output {name!r} is {type(value).__name__}, not a tensor.")
     carry(plain, compressed)
     calls = {name: dict(zip(input_names, one, strict=True)) for name, one in examples.items()}
-    _convert(named, calls, output_names, destination, target=options.deployment_target)
+    target = options.deployment_target
+    outputs = _convert(named, calls, output_names, destination, target=target)
     progress(Step("convert to Core ML", finished=True))
     wide = [value for value in given if value.dtype is torch.int64]
     notes: tuple[str, ...] = ("Inputs that are int64 in the model are int32 here.",) if wide else ()
@@ -145,19 +146,21 @@ def _convert(
     destination: Path,
     *,
     target: DeploymentTarget,
-) -> None:
-    """Write the package, with a function for each of the calls."""
+) -> list[Tensor]:
+    """Write the package, with a function for each of the calls; and what torch gives of them."""
+    outputs: list[Tensor] = []
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         made = {}
         for name, inputs in calls.items():
             made[name] = Path(scratch) / f"{name}.mlpackage"  # coremltools takes no other ending
-            convert_exported(named, inputs, output_names, made[name], target=target)
+            outputs += convert_exported(named, inputs, output_names, made[name], target=target)
         package = made[next(iter(made))]
         if len(made) > 1:
             package = Path(scratch) / "all" / "module.mlpackage"
             package.parent.mkdir()
             merge(made, next(iter(made)), package)
         shutil.move(package, destination)
+    return outputs
 
 
 @torch.no_grad()

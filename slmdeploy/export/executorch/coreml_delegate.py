@@ -9,18 +9,19 @@ shared: on the device each loaded method is a model of its own that makes its ow
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
 from executorch.exir import EdgeProgramManager, to_edge_transform_and_lower
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from slmdeploy.errors import ExportError
 from slmdeploy.export.coreml.carry import handed_over, require_exact
 from slmdeploy.export.coreml.converting import translated
-from slmdeploy.export.coreml.masks import keep_masks_finite
+from slmdeploy.export.coreml.programs import exported_for_coreml
 from slmdeploy.export.coreml.shim import coremltools, require_mended
 from slmdeploy.export.executorch.lowering import EDGE_CONFIG
 from slmdeploy.export.litert.quiet import quiet
@@ -30,7 +31,7 @@ with quiet():
     from executorch.backends.apple.coreml.compiler import CoreMLBackend
     from executorch.backends.apple.coreml.partition import CoreMLPartitioner
 
-__all__ = ["DelegateMethod", "lower_to_coreml"]
+__all__ = ["DelegateMethod", "computed", "delegate_method", "lower_to_coreml"]
 
 _UNITS: Mapping[ComputeUnits, str] = {
     "all": "ALL",
@@ -47,10 +48,39 @@ class DelegateMethod:
     Attributes:
         module: Changes no buffer; gives a tuple of tensors.
         inputs: Examples, in the order of the module's arguments.
+        program: The module as it is lowered, with the numbers of its package.
     """
 
     module: nn.Module
     inputs: tuple[Tensor, ...]
+    program: ExportedProgram
+
+
+def delegate_method(module: nn.Module, inputs: Sequence[Tensor]) -> DelegateMethod:
+    """Trace a module that shall be a method.
+
+    Args:
+        module: As above; from now on it is in evaluation mode.
+        inputs: As above.
+
+    Raises:
+        ExportError: The module cannot be traced, or has numbers beyond float16.
+    """
+    module.eval().requires_grad_(requires_grad=False)
+    with translated(), quiet():
+        program = exported_for_coreml(module, inputs, core=False)
+    return DelegateMethod(module, tuple(inputs), program)
+
+
+@torch.no_grad()
+def computed(method: DelegateMethod) -> tuple[Tensor, ...]:
+    """What torch computes of a method's examples with the numbers of the package.
+
+    Args:
+        method: Not lowered yet.
+    """
+    given: tuple[Tensor, ...] = method.program.module(check_guards=False)(*method.inputs)
+    return given
 
 
 def lower_to_coreml(
@@ -71,26 +101,17 @@ def lower_to_coreml(
     """
     require_mended()
     require_exact()
-    for method in methods.values():
-        method.module.eval().requires_grad_(requires_grad=False)
-    with translated(), quiet(), torch.no_grad():
-        exported = {
-            name: torch.export.export(method.module, method.inputs, strict=False)
-            for name, method in methods.items()
-        }
-        for program in exported.values():
-            keep_masks_finite(program)
-        with ExitStack() as stack:
-            for method in methods.values():
-                stack.enter_context(handed_over(method.module))
-            edge = to_edge_transform_and_lower(
-                exported,
-                partitioner=[
-                    CoreMLPartitioner(compile_specs=_specs(units), take_over_mutable_buffer=False)
-                ],
-                compile_config=EDGE_CONFIG,
-                constant_methods=dict(constants or {}),
-            )
+    with translated(), quiet(), torch.no_grad(), ExitStack() as stack:
+        for method in methods.values():
+            stack.enter_context(handed_over(method.module))
+        edge = to_edge_transform_and_lower(
+            {name: method.program for name, method in methods.items()},
+            partitioner=[
+                CoreMLPartitioner(compile_specs=_specs(units), take_over_mutable_buffer=False)
+            ],
+            compile_config=EDGE_CONFIG,
+            constant_methods=dict(constants or {}),
+        )
     for name in methods:
         _require_stateless(name, edge.exported_program(name))
     outside = sorted({one for name in methods for one in _outside(edge, name)})

@@ -15,7 +15,7 @@ from slmdeploy.export.artifact import Artifact
 from slmdeploy.export.coreml.carry import carry
 from slmdeploy.export.coreml.generic import NamedModule, narrowed, plain_module, run_module
 from slmdeploy.export.executorch.coreml_account import describe, write
-from slmdeploy.export.executorch.coreml_delegate import DelegateMethod, lower_to_coreml
+from slmdeploy.export.executorch.coreml_delegate import computed, delegate_method, lower_to_coreml
 from slmdeploy.export.lengths import Examples, by_method
 from slmdeploy.export.options import ExecutorchOptions
 from slmdeploy.progress import Progress, Step, silent
@@ -59,11 +59,12 @@ def export_module(
     examples = {name: narrowed(values, input_names) for name, values in given.items()}
     plain = plain_module(compressed.module)
     named = NamedModule(plain, [value.dtype for value in first], len(output_names)).eval()
-    outputs = [value for values in examples.values() for value in run_module(named, values)]
-    if not all(isinstance(value, Tensor) for value in outputs):
+    given_back = [value for values in examples.values() for value in run_module(named, values)]
+    if not all(isinstance(value, Tensor) for value in given_back):
         raise ExportError(f"An output of {', '.join(output_names)} is no tensor.")
     carry(plain, compressed)
-    methods = {name: DelegateMethod(named, values) for name, values in examples.items()}
+    methods = {name: delegate_method(named, values) for name, values in examples.items()}
+    outputs = [value for method in methods.values() for value in computed(method)]
     edge = lower_to_coreml(methods, units=options.units)
     progress(Step("lower to Core ML", finished=True))
     names = {name: (tuple(input_names), tuple(output_names)) for name in methods}

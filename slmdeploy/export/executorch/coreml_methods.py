@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from slmdeploy.export.coreml.exporter import DECODE, PREFILL
 from slmdeploy.export.coreml.steps import KEYS, NEW, VALUES, DecoderStep, step_inputs
-from slmdeploy.export.executorch.coreml_delegate import DelegateMethod
+from slmdeploy.export.executorch.coreml_delegate import DelegateMethod, delegate_method
 from slmdeploy.model.decoder import Decoder
 
 __all__ = ["OUTPUTS", "decoder_methods", "decoder_steps", "input_names"]
@@ -85,5 +85,5 @@ def decoder_methods(steps: dict[str, DecoderStep], chunk: int) -> dict[str, Dele
         cache = step.empty_cache().half()
         inputs = (*step_inputs(length, last=step.last).values(), cache, cache.clone())
         module = _OneRow(step) if step.last else _EveryRow(step)
-        methods[name] = DelegateMethod(module, inputs)
+        methods[name] = delegate_method(module, inputs)
     return methods

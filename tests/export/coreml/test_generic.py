@@ -76,6 +76,17 @@ def test_a_row_that_sees_no_place_is_no_nan(tmp_path):
     np.testing.assert_allclose(artifact.traced[0], compressed.module(*inputs).numpy(), atol=1e-6)
 
 
+@pytest.mark.parametrize("recipe", ["fp16", "w8"])
+def test_torch_computes_with_the_numbers_of_the_package(recipe, tmp_path):
+    x = torch.linspace(-2, 2, 40).reshape(1, 4, 10)
+    path = tmp_path / "m.mlpackage"
+    artifact, compressed = export(modules.Positioned(), (x,), path, recipe=recipe)
+    found = Evaluator(open_package(path)).run("main", {"x": x.numpy()})["y"]
+    (traced,) = artifact.traced
+    assert np.abs(found - traced).max() < 1e-5
+    assert 1e-4 < np.abs(compressed.module(x)[0].detach().numpy() - traced).max() < 0.05
+
+
 @pytest.mark.parametrize(
     ("module", "said"),
     [

@@ -12,11 +12,13 @@ from torch import nn
 from slmdeploy.errors import EvaluationError, ExportError, ModelReadError
 from slmdeploy.export.artifact import MethodInfo, TensorInfo
 from slmdeploy.export.executorch.coreml_account import write
-from slmdeploy.export.executorch.coreml_delegate import DelegateMethod, lower_to_coreml
+from slmdeploy.export.executorch.coreml_delegate import computed, delegate_method, lower_to_coreml
 from slmdeploy.export.executorch.delegated import read_delegated
+from slmdeploy.export.mil.evaluate import Evaluator
 from slmdeploy.export.mil.package import open_package
 from slmdeploy.runtime.coreml import EvaluatorEngine
 from slmdeploy.runtime.delegated import DelegateEngine
+from tests.export.coreml.modules import Positioned
 
 
 class Scaled(nn.Module):
@@ -84,7 +86,7 @@ def module():
 def shared(module, tmp_path_factory):
     """A file with two methods of one module."""
     path = tmp_path_factory.mktemp("shared") / "model.pte"
-    methods = {f"rows_{rows}": DelegateMethod(module, examples(rows)) for rows in (1, 5)}
+    methods = {f"rows_{rows}": delegate_method(module, examples(rows)) for rows in (1, 5)}
     write(lower_to_coreml(methods, units="cpuAndGPU", constants={"get_rows": 5}), path)
     return path
 
@@ -93,7 +95,7 @@ def shared(module, tmp_path_factory):
 def single(module, tmp_path_factory):
     """A file with one method."""
     path = tmp_path_factory.mktemp("single") / "model.pte"
-    write(lower_to_coreml({"forward": DelegateMethod(module, examples(2))}), path)
+    write(lower_to_coreml({"forward": delegate_method(module, examples(2))}), path)
     return path
 
 
@@ -151,9 +153,22 @@ class Unseen(nn.Module):
         return ((x @ x.T + mask).softmax(dim=-1) @ x,)
 
 
+def test_torch_computes_with_the_numbers_of_the_package(tmp_path):
+    module, x = Positioned(), torch.linspace(-2, 2, 40).reshape(1, 4, 10)
+    for parameter in module.parameters():
+        parameter.data = parameter.data.half().float()
+    method = delegate_method(module, (x,))
+    (wanted,) = computed(method)
+    write(lower_to_coreml({"forward": method}), tmp_path / "model.pte")
+    inner = read_delegated(tmp_path / "model.pte", tmp_path)
+    (given,) = Evaluator(open_package(inner.package)).run("main", {"x": x.numpy()}).values()
+    assert np.abs(given - wanted.numpy()).max() < 1e-5
+    assert np.abs(module(x)[0].detach().numpy() - wanted.numpy()).max() > 1e-4
+
+
 def test_a_row_that_sees_no_place_is_no_nan(tmp_path):
     x = torch.linspace(-1, 1, 12).reshape(3, 4)
-    write(lower_to_coreml({"forward": DelegateMethod(Unseen(), (x,))}), tmp_path / "model.pte")
+    write(lower_to_coreml({"forward": delegate_method(Unseen(), (x,))}), tmp_path / "model.pte")
     one = TensorInfo(name="x", shape=(3, 4), dtype="float32")
     method = described(1).model_copy(
         update={"inputs": (one,), "outputs": (one.model_copy(update={"name": "y"}),)}
@@ -199,12 +214,12 @@ def test_the_file_says_what_core_ml_may_use(shared):
 
 def test_what_stays_outside_the_delegate_is_refused_by_name():
     with pytest.raises(ExportError, match=r"stayed outside the Core ML delegate: .*diagonal"):
-        lower_to_coreml({"forward": DelegateMethod(Diagonal(), (torch.ones(3, 3),))})
+        lower_to_coreml({"forward": delegate_method(Diagonal(), (torch.ones(3, 3),))})
 
 
 def test_a_buffer_that_changes_is_refused_since_methods_would_not_share_it():
     with pytest.raises(ExportError, match=r"'forward' changes seen, which") as caught:
-        lower_to_coreml({"forward": DelegateMethod(Counting(), (torch.ones(4),))})
+        lower_to_coreml({"forward": delegate_method(Counting(), (torch.ones(4),))})
     assert "in and out of the module" in str(caught.value.hint)
 
 

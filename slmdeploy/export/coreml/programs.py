@@ -1,0 +1,39 @@
+"""A module as the exported program that coremltools is given, with the numbers of its package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from slmdeploy.export.coreml.constants import round_constants
+from slmdeploy.export.coreml.masks import keep_masks_finite
+from slmdeploy.export.coreml.norms import fold_batch_norms
+
+__all__ = ["exported_for_coreml"]
+
+
+@torch.no_grad()
+def exported_for_coreml(
+    module: nn.Module, inputs: Sequence[Tensor], *, core: bool = True
+) -> ExportedProgram:
+    """Trace a module and give its graph the numbers that float16 has.
+
+    Args:
+        module: In evaluation mode; it is left as it is.
+        inputs: Examples, whose shapes the program has from now on.
+        core: Whether its operators are decomposed to the core ones, which coremltools knows
+            nearly all of.
+
+    Raises:
+        ExportError: The weights of a convolution are beyond float16 with those of its norm.
+    """
+    program = torch.export.export(module, tuple(inputs), strict=False)
+    if core:
+        program = program.run_decompositions()
+    keep_masks_finite(program)
+    fold_batch_norms(program)
+    round_constants(program)
+    return program
