@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
 __all__ = ["LineProgress", "amount_text", "left_text", "rate_text", "shown"]
+
+_SHORTEST_S = 0.05
+"""What is shown as 0.0 s has no speed."""
 
 
 @contextmanager
@@ -40,9 +43,13 @@ class LineProgress:
 
     A step that is over when it is first heard of is a remark: its name alone.
     Several threads may call it: each device tells of its own steps.
+
+    Args:
+        clock: Gives seconds that only grow.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._began_s: dict[str, float] = {}
         self._lock = threading.Lock()
 
@@ -51,14 +58,14 @@ class LineProgress:
         with self._lock:
             began = step.name in self._began_s
             if not began:
-                self._began_s[step.name] = time.monotonic()
+                self._began_s[step.name] = self._clock()
                 if not step.finished:
                     click.echo(f"{step.name} ...", err=True)
             if step.finished and not began and step.done is None and step.note is None:
                 del self._began_s[step.name]
                 click.echo(step.name, err=True)
             elif step.finished:
-                took_s = time.monotonic() - self._began_s.pop(step.name)
+                took_s = self._clock() - self._began_s.pop(step.name)
                 remark = f" ({step.note})" if step.note else ""
                 rate = rate_text(step, took_s)
                 line = f"{step.name}: {amount_text(step)}{took_s:.1f} s{rate}{remark}"
@@ -77,8 +84,11 @@ def amount_text(step: Step) -> str:
 
 
 def rate_text(step: Step, seconds: float) -> str:
-    """How fast bytes moved, as ``", 110.2 MiB/s"``; ``""`` of anything else."""
-    if step.unit != "bytes" or not step.done or seconds <= 0.0:
+    """How fast bytes moved, as ``", 110.2 MiB/s"``; ``""`` of anything else.
+
+    A file that is linked on this computer takes no time that one could speak of.
+    """
+    if step.unit != "bytes" or not step.done or seconds < _SHORTEST_S:
         return ""
     from slmdeploy.target.units import format_bytes
 

@@ -98,11 +98,13 @@ def test_quiet_progress_says_nothing(capsys):
 
 
 def test_the_rate_of_what_moved_is_told_with_its_end(capsys):
-    progress = LineProgress()
+    progress = LineProgress(iter([7.0, 9.0]).__next__)
+    progress(Step("push to pi5-a", 0, 2048, "bytes"))
     bytes_of(progress, "push to pi5-a")(2048, 2048)
-    assert "/s" in capsys.readouterr().err
+    assert capsys.readouterr().err.splitlines()[-1] == "push to pi5-a: 2.0 KiB, 2.0 s, 1.0 KiB/s"
     assert rate_text(Step("x", 3 << 20, 3 << 20, "bytes"), 2.0) == ", 1.5 MiB/s"
     assert rate_text(Step("x", 3, 3, "runs"), 2.0) == ""
+    assert rate_text(Step("x", 3 << 20, 3 << 20, "bytes"), 0.04) == ""
 
 
 def test_a_bar_of_bytes_says_its_rate_and_what_is_left():

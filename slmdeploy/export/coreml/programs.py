@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
+from torch.fx import Node
 
 from slmdeploy.export.coreml.constants import round_constants
 from slmdeploy.export.coreml.masks import keep_masks_finite
@@ -33,7 +34,29 @@ def exported_for_coreml(
     program = torch.export.export(module, tuple(inputs), strict=False)
     if core:
         program = program.run_decompositions()
+        _drop_restrides(program)
     keep_masks_finite(program)
     fold_batch_norms(program)
     round_constants(program)
     return program
+
+
+def _drop_restrides(program: ExportedProgram) -> None:
+    """Leave out ``as_strided`` where nothing is elsewhere for it.
+
+    Pooling to one value is decomposed to a mean and that, if channels come last in memory.
+    """
+    for node in list(program.graph.nodes):
+        if node.target is torch.ops.aten.as_strided.default and _is_in_place(*node.args):
+            before = node.args[0]
+            program.graph_signature.replace_all_uses(node.name, before.name)
+            node.replace_all_uses_with(before)
+            program.graph.erase_node(node)
+    program.graph_module.recompile()
+
+
+def _is_in_place(before: Node, size: Sequence[int], stride: Sequence[int], *rest: object) -> bool:
+    value = before.meta["val"]
+    own = zip(size, stride, value.stride(), strict=False)
+    same = all(one == other for length, one, other in own if length > 1)
+    return tuple(size) == tuple(value.shape) and same and not any(rest)
