@@ -9,27 +9,34 @@ coremltools computes what is constant in float32 before it rounds, and so it is 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
 from torch.fx import Node
 from torch.fx.node import map_arg
 
-from slmdeploy.export.coreml.carry import carried_weights
+from slmdeploy.export.coreml.lifting import add_constant, stored_values
 from slmdeploy.export.coreml.plain import LARGEST_HALF
 
-__all__ = ["nearest_half", "round_constants"]
+__all__ = ["as_float16", "nearest_half", "round_constants"]
 
 _ATEN = torch.ops.aten
-_TO = _ATEN._to_copy.default  # noqa: SLF001 - so the operator is called
+_DIVISIONS = tuple(
+    getattr(operator, overload)
+    for operator in (_ATEN.div, _ATEN.divide, _ATEN.true_divide)
+    for overload in ("Tensor", "Scalar")
+)
 
-_SIZES = ("upsample", "interpolate")
-"""Operators whose floats say how large the result is."""
+_LEFT = re.compile(r"upsample|interpolate|elu|threshold")
+"""Operators whose floats say how large the result is, or stay float32 from iOS 17 on."""
 
+_SMALL = 400
 _SMALLEST = float(np.finfo(np.float16).smallest_subnormal)
 """What coremltools makes of a number that would become zero, since one divides by it."""
 
@@ -52,26 +59,25 @@ def round_constants(exported: ExportedProgram) -> None:
     Divisions by a constant become products, as coremltools makes them.
 
     Args:
-        exported: Its other weights have float16's numbers already, if they can (``half``).
+        exported: Without operators that change what they are given (``run_decompositions``).
     """
     constants = _constants(exported)
     for node in list(exported.graph.nodes):
         if node.op == "call_function" and node not in constants:
-            _multiply(node, constants)
+            _multiply(node, exported, constants)
             _round_numbers(node)
-    constants = _constants(exported)  # with reciprocals of divisors
-    first = next(node for node in exported.graph.nodes if node.op != "placeholder")
+    exact: set[int] = set()
     for node, value in constants.items():
-        if isinstance(value, Tensor) and _differs(value):
-            where = first if node.op == "placeholder" else node.next
-            users = [one for one in node.users if one not in constants and one.op != "output"]
-            _round_for(node, where, users)
+        users = [one for one in node.users if one not in constants and _computes(one)]
+        if users and isinstance(value, Tensor) and value.is_floating_point():
+            _round_for(exported, node, value, users, exact)
+    exported.graph.eliminate_dead_code()
     exported.graph_module.recompile()
 
 
 def _constants(exported: ExportedProgram) -> dict[Node, Any]:
     """Values of the nodes that no input, no changed buffer and no carried weight has a part in."""
-    found: dict[Node, Any] = _stored(exported)
+    found: dict[Node, Any] = {**stored_values(exported)}
     for node in exported.graph.nodes:
         fixed = all(one in found for one in node.all_input_nodes)
         if node.op == "call_function" and fixed and not _draws(node):
@@ -80,38 +86,27 @@ def _constants(exported: ExportedProgram) -> dict[Node, Any]:
     return found
 
 
-def _stored(exported: ExportedProgram) -> dict[Node, Any]:
-    """Values of placeholders: parameters, buffers and constants."""
-    nodes = {node.name: node for node in exported.graph.nodes if node.op == "placeholder"}
-    changed = exported.graph_signature.buffers_to_mutate.values()
-    left = {*changed, *carried_weights(exported.state_dict)}
-    values = {**exported.constants, **exported.state_dict}
-    return {
-        nodes[spec.arg.name]: values[spec.target]
-        for spec in exported.graph_signature.input_specs
-        if spec.target in values and spec.target not in left
-    }
-
-
 def _draws(node: Node) -> bool:
     return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
 
 
-def _multiply(node: Node, constants: Mapping[Node, Any]) -> None:
+def _computes(node: Node) -> bool:
+    """Whether a node is an operator: the output gives back, a subgraph computes by itself."""
+    return node.op == "call_function" and not isinstance(node.target, HigherOrderOperator)
+
+
+def _multiply(node: Node, exported: ExportedProgram, constants: Mapping[Node, Any]) -> None:
     """Make a division by something constant a product."""
-    if node.target not in (_ATEN.div.Tensor, _ATEN.div.Scalar):
+    if node.target not in _DIVISIONS:
         return
     number, divisor = node.args
-    if not isinstance(number, Node) or not number.meta["val"].is_floating_point():
+    if not isinstance(number, Node) or number.meta["val"].dtype is not torch.float32:
         return
     if isinstance(divisor, Node):
-        value = constants.get(divisor)
-        if value is None or not bool(torch.reciprocal(value).isfinite().all()):
+        inverse = torch.reciprocal(constants[divisor]) if divisor in constants else None
+        if inverse is None or not bool(inverse.isfinite().all()):
             return
-        with node.graph.inserting_before(node):
-            inverse = node.graph.call_function(_ATEN.reciprocal.default, (divisor,))
-        inverse.meta["val"] = torch.reciprocal(divisor.meta["val"])
-        node.args = (number, inverse)
+        node.args = (number, add_constant(exported, as_float16(inverse), divisor))
     elif isinstance(divisor, (int, float)) and divisor:
         node.args = (number, 1 / divisor)
     else:
@@ -120,37 +115,49 @@ def _multiply(node: Node, constants: Mapping[Node, Any]) -> None:
 
 
 def _round_numbers(node: Node) -> None:
-    if any(one in str(node.target) for one in _SIZES):
-        return
-    node.args = tuple(map(_rounded, node.args))
-    node.kwargs = {key: _rounded(value) for key, value in node.kwargs.items()}
+    if not _LEFT.search(str(node.target)):
+        node.args = tuple(map(_rounded, node.args))
+        node.kwargs = {key: _rounded(value) for key, value in node.kwargs.items()}
 
 
 def _rounded(value: Any) -> Any:
     return nearest_half(value) if isinstance(value, float) else value
 
 
-def _differs(value: Tensor) -> bool:
-    """Whether float16 has other numbers for it, and none that is lost.
+def as_float16(value: Tensor) -> Tensor:
+    """Numbers as a package has them, in their own type.
 
-    coremltools leaves float32 to what is beyond float16, and keeps small numbers from zero.
+    coremltools leaves an operator in float32 that has a number beyond float16, and keeps small
+    ones from zero in small tensors (``_check_underflow_to_zero`` in its ``quantization.py``).
+
+    Args:
+        value: Floats.
     """
-    if not value.is_floating_point():
-        return False
     rounded = value.half().to(value.dtype)
-    lost = (rounded.isinf() & value.isfinite()) | ((rounded == 0) & (value != 0))
-    return not torch.equal(rounded, value) and not bool(lost.any())
+    if bool((rounded.isinf() & value.isfinite()).any()):
+        return value
+    if value.numel() < _SMALL:
+        lost = (rounded == 0) & (value != 0)
+        rounded = torch.where(lost, torch.sign(value) * _SMALLEST, rounded)
+    return rounded
 
 
-def _round_for(node: Node, where: Node, users: Sequence[Node]) -> None:
-    """Let some users of a node have its numbers in float16, by a cast and one back."""
-    if not users:
+def _round_for(
+    exported: ExportedProgram, node: Node, value: Tensor, users: Sequence[Node], exact: set[int]
+) -> None:
+    """Let some users of a node have its numbers in float16.
+
+    ``exact`` has the storages that were looked through and have no others: weights are moved
+    about much and are large.
+    """
+    storage = value.untyped_storage().data_ptr()
+    if storage in exact:
         return
-    wide = node.meta["val"]
-    with node.graph.inserting_before(where):
-        narrow = node.graph.call_function(_TO, (node,), {"dtype": torch.float16})
-        narrow.meta["val"] = wide.half()
-        back = node.graph.call_function(_TO, (narrow,), {"dtype": wide.dtype})
-        back.meta["val"] = wide
+    rounded = as_float16(value)
+    if torch.equal(rounded, value):
+        if value.untyped_storage().nbytes() == value.nbytes:
+            exact.add(storage)
+        return
+    constant = add_constant(exported, rounded, node)
     for user in users:
-        user.replace_input_with(node, back)
+        user.replace_input_with(node, constant)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from slmdeploy.errors import ExportError
-from slmdeploy.export.coreml.programs import exported_for_coreml
+from slmdeploy.export.coreml.programs import exported_for_coreml, require_stateless
 from slmdeploy.export.coreml.shim import coremltools, require_mended
 from slmdeploy.export.litert.quiet import quiet
 from slmdeploy.export.options import DeploymentTarget
@@ -118,12 +118,14 @@ def convert_exported(
         What torch computes of the examples with the numbers of the package.
 
     Raises:
-        ExportError: The module cannot be exported, or has an operator that Core ML lacks.
+        ExportError: The module cannot be exported, changes a buffer, has an operator that Core ML
+            lacks, or numbers beyond float16.
     """
     require_mended()
     with torch.no_grad(), translated(), quiet():
         core = exported_for_coreml(module, tuple(inputs.values()))
         _require_fixed(core)
+        require_stateless(core)
         given: tuple[Tensor, ...] = core.module(check_guards=False)(*inputs.values())
         converted = coremltools.convert(
             core,

@@ -6,14 +6,15 @@ before torch computes what the package is held against, both have the same weigh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.export import ExportedProgram
 from torch.fx import Node
 
+from slmdeploy.export.coreml.lifting import add_constant, stored_values
 from slmdeploy.export.coreml.plain import half
 
 __all__ = ["fold_batch_norms"]
@@ -24,21 +25,6 @@ _CORE, _TRACED = "aten._native_batch_norm_legit_no_training.default", "aten.batc
 _CONVOLUTIONS = ("convolution", "conv1d", "conv2d", "conv3d")
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """A norm and the convolution before it, with the nodes of their weights."""
-
-    norm: Node
-    convolution: Node
-    weight: Node
-    bias: Node | None
-    gain: Node
-    shift: Node
-    mean: Node
-    variance: Node
-    epsilon: float
-
-
 def fold_batch_norms(exported: ExportedProgram) -> None:
     """Multiply the weights of convolutions by the scales of their batch norms, in place.
 
@@ -47,80 +33,54 @@ def fold_batch_norms(exported: ExportedProgram) -> None:
 
     Args:
         exported: Of a module in evaluation mode. A norm stays where its convolution has other
-            users, is transposed, or shares its weights, and where it has no weights of its own.
+            users or is transposed, and where a weight is computed in the graph.
 
     Raises:
         ExportError: A product is beyond float16.
     """
-    places = _places(exported)
+    values = stored_values(exported)
     for node in list(exported.graph.nodes):
-        pair = _pair(node)
-        if pair is not None and _is_alone(pair, places):
-            _fold(pair, exported, places)
+        if _follows_convolution(node):
+            _fold(node, exported, values)
     exported.graph.eliminate_dead_code()
     exported.graph_module.recompile()
 
 
-def _places(exported: ExportedProgram) -> dict[str, str]:
-    """Names in the state by names of placeholders."""
-    signature = exported.graph_signature
-    return {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-
-
-def _pair(norm: Any) -> _Pair | None:
-    """What a node says, if it is a norm after a convolution that can take it in."""
+def _follows_convolution(norm: Any) -> bool:
     operator = str(norm.target)
     if operator not in (_CORE, _TRACED) or (operator == _TRACED and norm.args[5]):
-        return None
-    before: Any = norm.args[0]
+        return False
+    before = norm.args[0]
     if not isinstance(before, Node) or len(before.users) != 1:
-        return None
+        return False
     names = str(before.target).split(".")
-    transposed = names[1:2] == ["convolution"] and before.args[6]
-    if names[0] != "aten" or names[1] not in _CONVOLUTIONS or transposed:
-        return None
-    given: Any = before.args
-    gain, shift, mean, variance = own = norm.args[1:5]
-    if None in own:
-        return None
-    return _Pair(
-        norm,
-        before,
-        weight=given[1],
-        bias=given[2] if len(given) > 2 else None,
-        gain=gain,
-        shift=shift,
-        mean=mean,
-        variance=variance,
-        epsilon=norm.args[6 if operator == _CORE else 7],
+    if names[0] != "aten" or names[1] not in _CONVOLUTIONS:
+        return False
+    return names[1] != "convolution" or not before.args[6]  # transposed
+
+
+def _fold(norm: Any, exported: ExportedProgram, values: Mapping[Node, Tensor]) -> None:
+    before = norm.args[0]
+    weight, bias = before.args[1], before.args[2] if len(before.args) > 2 else None
+    gain, shift, mean, variance = norm.args[1:5]
+    given = [one for one in (weight, bias, gain, shift, mean, variance) if one is not None]
+    if variance is None or not all(one in values for one in given):
+        return
+    epsilon = norm.args[6 if str(norm.target) == _CORE else 7]
+
+    def value(node: Node | None, otherwise: float) -> Tensor | float:
+        return otherwise if node is None else values[node]
+
+    scale = value(gain, 1.0) / torch.sqrt(values[variance] + epsilon)
+    product = values[weight] * scale.reshape(-1, *[1] * (values[weight].dim() - 1))
+    rest = (value(bias, 0.0) - values[mean]) * scale + value(shift, 0.0)
+    name = f"{weight.name} with the batch norm after it"
+    before.args = (
+        before.args[0],
+        add_constant(exported, half(name, product), weight),
+        add_constant(exported, half(name, rest), mean),
+        *before.args[3:],
     )
-
-
-def _is_alone(pair: _Pair, places: dict[str, str]) -> bool:
-    """Whether all of it is in the state, and nobody else reads what would change."""
-    read = (pair.weight, pair.bias, pair.gain, pair.shift, pair.mean, pair.variance)
-    return all(one is None or one.name in places for one in read) and all(
-        len(one.users) == 1 for one in (pair.weight, pair.shift)
-    )
-
-
-def _fold(pair: _Pair, exported: ExportedProgram, places: dict[str, str]) -> None:
-    def value(node: Node) -> Tensor:
-        found: Tensor = exported.state_dict[places[node.name]]
-        return found
-
-    scale = value(pair.gain) / torch.sqrt(value(pair.variance) + pair.epsilon)
-    weight = value(pair.weight)
-    before = 0.0 if pair.bias is None else value(pair.bias)
-    made = {
-        pair.weight: weight * scale.reshape(-1, *[1] * (weight.dim() - 1)),
-        pair.shift: (before - value(pair.mean)) * scale + value(pair.shift),
-    }
-    for node, product in made.items():
-        place = places[node.name]
-        exported.state_dict[place] = nn.Parameter(half(place, product), requires_grad=False)
-    # The norm's own bias is of the right size, and is there even if the convolution has none.
-    pair.convolution.args = (*pair.convolution.args[:2], pair.shift, *pair.convolution.args[3:])
-    for user in [pair.norm] if str(pair.norm.target) == _TRACED else list(pair.norm.users):
-        user.replace_all_uses_with(pair.convolution)
-        exported.graph_signature.replace_all_uses(user.name, pair.convolution.name)
+    for user in [norm] if str(norm.target) == _TRACED else list(norm.users):
+        user.replace_all_uses_with(before)
+        exported.graph_signature.replace_all_uses(user.name, before.name)

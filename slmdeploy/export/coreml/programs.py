@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import Node
 
+from slmdeploy.errors import ExportError
 from slmdeploy.export.coreml.constants import round_constants
 from slmdeploy.export.coreml.masks import keep_masks_finite
 from slmdeploy.export.coreml.norms import fold_batch_norms
 
-__all__ = ["exported_for_coreml"]
+__all__ = ["exported_for_coreml", "require_stateless"]
 
 
 @torch.no_grad()
@@ -29,16 +30,34 @@ def exported_for_coreml(
             nearly all of.
 
     Raises:
-        ExportError: The weights of a convolution are beyond float16 with those of its norm.
+        ExportError: Weights or shifts of a convolution are beyond float16 with those of its norm.
     """
-    program = torch.export.export(module, tuple(inputs), strict=False)
-    if core:
-        program = program.run_decompositions()
-        _drop_restrides(program)
+    program: ExportedProgram = torch.export.export(module, tuple(inputs), strict=False)
+    # Without a table operators stay, but none changes what it is given any more.
+    program = program.run_decompositions(None if core else {})
+    _drop_restrides(program)
     keep_masks_finite(program)
     fold_batch_norms(program)
     round_constants(program)
     return program
+
+
+def require_stateless(program: ExportedProgram, whose: str = "The model") -> None:
+    """Refuse buffers that change: the next call, in torch and in the package, would see another.
+
+    Args:
+        program: To look at.
+        whose: Begins the message.
+
+    Raises:
+        ExportError: A buffer changes.
+    """
+    changed = sorted(set(program.graph_signature.buffers_to_mutate.values()))
+    if changed:
+        raise ExportError(
+            f"{whose} changes {', '.join(changed)}, which a function of Core ML would not keep.",
+            hint="Give it in and out of the module.",
+        )
 
 
 def _drop_restrides(program: ExportedProgram) -> None:
@@ -59,4 +78,5 @@ def _is_in_place(before: Node, size: Sequence[int], stride: Sequence[int], *rest
     value = before.meta["val"]
     own = zip(size, stride, value.stride(), strict=False)
     same = all(one == other for length, one, other in own if length > 1)
-    return tuple(size) == tuple(value.shape) and same and not any(rest)
+    # An offset that is said begins at the storage, of which the value may be a part.
+    return tuple(size) == tuple(value.shape) and same and not rest

@@ -21,7 +21,7 @@ from torch.export import ExportedProgram
 from slmdeploy.errors import ExportError
 from slmdeploy.export.coreml.carry import handed_over, require_exact
 from slmdeploy.export.coreml.converting import translated
-from slmdeploy.export.coreml.programs import exported_for_coreml
+from slmdeploy.export.coreml.programs import exported_for_coreml, require_stateless
 from slmdeploy.export.coreml.shim import coremltools, require_mended
 from slmdeploy.export.executorch.lowering import EDGE_CONFIG
 from slmdeploy.export.litert.quiet import quiet
@@ -64,7 +64,8 @@ def delegate_method(module: nn.Module, inputs: Sequence[Tensor]) -> DelegateMeth
         inputs: As above.
 
     Raises:
-        ExportError: The module cannot be traced, or has numbers beyond float16.
+        ExportError: The module cannot be traced, or a convolution has weights beyond float16
+            with those of its batch norm.
     """
     module.eval().requires_grad_(requires_grad=False)
     with translated(), quiet():
@@ -79,7 +80,8 @@ def computed(method: DelegateMethod) -> tuple[Tensor, ...]:
     Args:
         method: Not lowered yet.
     """
-    given: tuple[Tensor, ...] = method.program.module(check_guards=False)(*method.inputs)
+    with translated(), quiet():
+        given: tuple[Tensor, ...] = method.program.module(check_guards=False)(*method.inputs)
     return given
 
 
@@ -101,6 +103,8 @@ def lower_to_coreml(
     """
     require_mended()
     require_exact()
+    for name, method in methods.items():
+        require_stateless(method.program, f"Method {name!r}")
     with translated(), quiet(), torch.no_grad(), ExitStack() as stack:
         for method in methods.values():
             stack.enter_context(handed_over(method.module))
@@ -112,8 +116,6 @@ def lower_to_coreml(
             compile_config=EDGE_CONFIG,
             constant_methods=dict(constants or {}),
         )
-    for name in methods:
-        _require_stateless(name, edge.exported_program(name))
     outside = sorted({one for name in methods for one in _outside(edge, name)})
     if outside:
         raise ExportError(
@@ -132,17 +134,6 @@ def _specs(units: ComputeUnits) -> list[object]:
         model_type=CoreMLBackend.MODEL_TYPE.MODEL,
     )
     return found
-
-
-def _require_stateless(name: str, program: torch.export.ExportedProgram) -> None:
-    """Refuse buffers that change: as states methods would not share them."""
-    changed = sorted(set(program.graph_signature.buffers_to_mutate.values()))
-    if changed:
-        raise ExportError(
-            f"Method {name!r} changes {', '.join(changed)}, which a method of the Core ML delegate "
-            "would keep for itself.",
-            hint="Give it in and out of the module.",
-        )
 
 
 def _outside(edge: EdgeProgramManager, method: str) -> list[str]:

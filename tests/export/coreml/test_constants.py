@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from slmdeploy.export.coreml.constants import nearest_half, round_constants
+from slmdeploy.export.coreml.constants import as_float16, nearest_half, round_constants
 
 X = torch.linspace(-3, 7, 5)
 PLACES = torch.arange(5)
@@ -34,6 +34,15 @@ def rounded(compute, x=X, **values):
     round_constants(program)
     program.validate()
     return program.module()(x)
+
+
+class Computing(nn.Module):
+    def __init__(self, compute):
+        super().__init__()
+        self.compute = compute
+
+    def forward(self, x):
+        return self.compute(x)
 
 
 def half(value):
@@ -69,15 +78,29 @@ def test_a_small_number_does_not_become_zero():
     [
         (lambda x: x * 0.1, X * half(0.1)),
         (lambda x: x + 0.3, X + half(0.3)),
-        (lambda x: functional.leaky_relu(x, 0.3), torch.where(X > 0, X, X * half(0.3))),
+        (lambda x: torch.divide(x, 3), X * half(1 / 3)),
+        (lambda x: x.clone().div_(3), X * half(1 / 3)),
         (lambda x: x / 3, X * half(1 / 3)),
+        (lambda x: x / (PLACES + 3), X * half(1 / (PLACES + 3))),
         (lambda x: x / math.sqrt(96), X * half(1 / math.sqrt(96))),
         (lambda x: x / 4, X / 4),
         (lambda x: x * torch.cos(PLACES * 0.37), X * half(torch.cos(PLACES * 0.37))),
         (lambda x: x / (PLACES + 0.7), X * half(1 / (PLACES + 0.7))),
         (lambda x: x + torch.tensor(0.3), X + half(0.3)),
     ],
-    ids=["factor", "term", "slope", "3", "root", "4", "cosines", "divisors", "tensor"],
+    ids=[
+        "factor",
+        "term",
+        "divide",
+        "in place",
+        "3",
+        "whole numbers",
+        "root",
+        "4",
+        "cosines",
+        "divisors",
+        "tensor",
+    ],
 )
 def test_numbers_are_those_of_float16(compute, wanted):
     torch.testing.assert_close(rounded(compute), wanted, atol=0, rtol=2e-7)
@@ -101,13 +124,45 @@ def test_a_constant_that_an_input_meets_is_rounded_and_its_other_uses_are_not():
     torch.testing.assert_close(found, wanted, atol=0, rtol=2e-7)
 
 
-@pytest.mark.parametrize(
-    "constant",
-    [torch.tensor([1e5, 0.1, 1, 1, 1]), torch.tensor([1e-9, 0.1, 1, 1, 1])],
-    ids=["beyond float16", "would be zero"],
-)
-def test_constants_that_would_lose_a_number_stay(constant):
+def test_a_constant_with_a_number_beyond_float16_stays():
+    constant = torch.tensor([1e5, 0.1, 1, 1, 1])
     assert torch.equal(rounded(lambda x, c: x * c, c=constant), X * constant)
+
+
+def test_a_small_number_beside_others_does_not_become_zero_in_a_small_tensor():
+    found = as_float16(torch.tensor([1e-9, -1e-9, 0.0, 0.1]))
+    assert found.tolist() == [2**-24, -(2**-24), 0.0, float(half(0.1))]
+    assert not as_float16(torch.full((400,), 1e-9)).any()
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [lambda x: functional.leaky_relu(x, 0.3), lambda x: functional.elu(x, 0.3)],
+    ids=["leaky_relu", "elu"],
+)
+def test_slopes_stay_as_they_do_in_a_package(compute):
+    program = torch.export.export(Computing(compute), (X,), strict=False).run_decompositions({})
+    round_constants(program)
+    assert torch.equal(program.module()(X), compute(X))
+
+
+def test_numbers_of_float16_keep_their_type():
+    x = X.half()
+    found = rounded(lambda x: (x / torch.arange(1, 6)) @ torch.ones(5, 2).half(), x)
+    assert found.dtype is torch.float16
+
+
+def test_what_a_subgraph_is_given_stays():
+    frequency = 1 / 10000 ** (torch.arange(16) / 16)
+    x = torch.arange(512.0)[:, None]
+
+    def compute(x, f):
+        with torch.autocast("cpu", enabled=False):
+            table = torch.cos(f * torch.arange(512)[:, None])
+        return x + table
+
+    found = rounded(compute, x, f=frequency)
+    assert (found - compute(x, frequency)).abs().max() < 3e-4
 
 
 def test_factors_that_say_how_large_a_result_is_stay():

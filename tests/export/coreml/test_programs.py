@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from slmdeploy.export.coreml.programs import exported_for_coreml
+from slmdeploy.errors import ExportError
+from slmdeploy.export.coreml.programs import exported_for_coreml, require_stateless
 from tests.export.coreml.modules import Positioned
 
 
@@ -24,6 +25,22 @@ class Rearranged(nn.Module):
         return x.as_strided((3, 4), (1, 3))
 
 
+class Elsewhere(nn.Module):
+    """Begins where the numbers of all begin, not where those of the part do."""
+
+    def forward(self, x):
+        return x[1:].as_strided((2, 4), (4, 1), 0)
+
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", torch.ones(1))
+
+    def forward(self, x):
+        return x * self.count.add_(1)
+
+
 def operators(program):
     return {
         str(node.target).split(".")[1] for node in program.graph.nodes if "." in str(node.target)
@@ -37,11 +54,45 @@ def test_pooling_where_channels_come_last_is_a_mean():
     torch.testing.assert_close(program.module()(x), Pooled()(x))
 
 
-def test_strides_that_rearrange_stay():
+@pytest.mark.parametrize("module", [Rearranged(), Elsewhere()], ids=["order", "beginning"])
+def test_strides_that_rearrange_stay(module):
     x = torch.rand(3, 4)
-    program = exported_for_coreml(Rearranged(), (x,))
+    program = exported_for_coreml(module, (x,))
     assert "as_strided" in operators(program)
-    assert torch.equal(program.module()(x), Rearranged()(x))
+    assert torch.equal(program.module()(x), module(x))
+
+
+def written_in_part(x):
+    found = torch.full((5,), 0.3)
+    found[1:3] = x[1:3]
+    return found * x
+
+
+def written_once(x):
+    found = torch.zeros(5)
+    found[1] = 0.3
+    return x + found
+
+
+@pytest.mark.parametrize("core", [True, False])
+@pytest.mark.parametrize("compute", [written_in_part, written_once])
+def test_what_is_written_in_place_is_read_afterwards(compute, core):
+    class Module(nn.Module):
+        def forward(self, x):
+            return compute(x)
+
+    x = torch.linspace(1, 2, 5)
+    program = exported_for_coreml(Module(), (x,), core=core)
+    torch.testing.assert_close(program.module()(x), compute(x), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("core", [True, False])
+def test_a_buffer_that_changes_is_refused_and_left(core):
+    module = Counting()
+    program = exported_for_coreml(module, (torch.ones(4),), core=core)
+    with pytest.raises(ExportError, match=r"The model changes count, which a function of Core ML"):
+        require_stateless(program)
+    assert module.count.tolist() == [1.0]
 
 
 @pytest.mark.parametrize("core", [True, False])
