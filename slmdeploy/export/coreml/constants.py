@@ -37,6 +37,8 @@ _LEFT = re.compile(r"upsample|interpolate|elu|threshold")
 """Operators whose floats say how large the result is, or stay float32 from iOS 17 on."""
 
 _SMALL = 400
+"""Elements below which coremltools looks for what would become zero."""
+
 _SMALLEST = float(np.finfo(np.float16).smallest_subnormal)
 """What coremltools makes of a number that would become zero, since one divides by it."""
 
