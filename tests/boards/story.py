@@ -92,11 +92,13 @@ def measured(story: Story, bundle: Path) -> dict[str, Any]:
     metrics = record["metrics"]
     for name in (
         *("load_ms", "ttft_ms", "prefill_tokens_per_s", "decode_tokens_per_s", "itl_p50_ms"),
-        *("peak_rss_bytes", "peak_anon_bytes", "peak_pss_bytes"),
+        *("peak_rss_bytes", "peak_anon_bytes"),
         *("temperature_peak_c", "clock_median_mhz", "clock_cap_mhz", "throttled_percent"),
     ):
         assert metrics[name]["value"] is not None, (name, metrics[name]["reason"])
     assert record["watch"]["reason"] is None
+    # Read every two seconds, which a fast computer's emulated board does not need for the run.
+    assert "process_pss_bytes" in {quantity for quantity, _ in sampled(record)}
     return record
 
 
